@@ -1,0 +1,13 @@
+# Each bench/*.cpp is one Google Benchmark program build/<preset>/bench/<name>. (bench/compare, the same work on other
+# runtimes, has a script of its own.)
+file(GLOB belay_benches CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
+if(belay_benches)
+    find_package(benchmark REQUIRED)
+endif()
+foreach(source IN LISTS belay_benches)
+    cmake_path(GET source STEM name)
+    add_executable(bench_${name} "${source}")
+    target_link_libraries(bench_${name} PRIVATE belay::belay benchmark::benchmark benchmark::benchmark_main)
+    set_target_properties(bench_${name} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+    belay_strict(bench_${name})
+endforeach()

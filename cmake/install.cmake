@@ -1,0 +1,41 @@
+# Installed: the headers, the library, the CMake package `belay` and belay.pc.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+foreach(room IN LISTS BELAY_ROOMS)
+    if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/${room}")
+        # A folder `impl` holds headers that only our own .cpp files include.
+        install(DIRECTORY ${room} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/belay
+            FILES_MATCHING PATTERN "*.hpp" PATTERN impl EXCLUDE)
+    endif()
+endforeach()
+if(EXISTS "${PROJECT_SOURCE_DIR}/belay.hpp")
+    install(FILES belay.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/belay)
+endif()
+
+set(belay_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/belay)
+install(TARGETS belay belay_asio belay_prometheus EXPORT belayTargets)
+install(EXPORT belayTargets NAMESPACE belay:: DESTINATION ${belay_package_dir})
+configure_package_config_file(cmake/belayConfig.cmake.in "${PROJECT_BINARY_DIR}/package/belayConfig.cmake"
+    INSTALL_DESTINATION ${belay_package_dir})
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/belayConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/package/belayConfig.cmake" "${PROJECT_BINARY_DIR}/package/belayConfigVersion.cmake"
+    DESTINATION ${belay_package_dir})
+
+# pkg-config knows no conditions, so the flags of the compiler that built the library go in.
+set(flags ${belay_public_flags} ${belay_sanitize_flags})
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND flags ${belay_gcc_flags})
+endif()
+list(JOIN flags " " BELAY_PC_CFLAGS)
+list(JOIN belay_sanitize_flags " " BELAY_PC_LDFLAGS)
+# A shared library brings its dependencies along; a static one leaves them to the program that links it, and
+# `Requires` rather than `Requires.private` saves everybody who has only the static library from needing --static.
+set(BELAY_PC_REQUIRES "")
+if(NOT BUILD_SHARED_LIBS)
+    set(BELAY_PC_REQUIRES "liburing >= 2.3, spdlog, prometheus-cpp-core")
+endif()
+# Relative, so that an installation can be moved.
+file(RELATIVE_PATH BELAY_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+configure_file(cmake/belay.pc.in "${PROJECT_BINARY_DIR}/package/belay.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/package/belay.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,189 @@
+#include <belay/io/asio_driver/impl/asio_port.hpp>
+#include <belay/runtime/detail/stop_node.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+namespace belay::detail {
+namespace {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+time_point to_time_point(std::int64_t ns) noexcept { return time_point{std::chrono::nanoseconds{ns}}; }
+
+// epoll_wait() counts in milliseconds and rounds up. What is due sooner than this gets a timerfd, which is precise and
+// costs a system call; for the rest a millisecond does not matter.
+constexpr std::chrono::milliseconds precise_below{20};
+
+/// recv and accept, when the last one said that there is nothing: the wait comes first.
+bool try_first(const io_request& request) noexcept {
+    return request.expect_ready || (request.opcode != io_opcode::recv && request.opcode != io_opcode::accept);
+}
+
+}  // namespace
+
+struct asio_port::on_wake {
+    using allocator_type = handler_allocator<std::byte>;
+    asio_port* port;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type{port->wake_memory_}; }
+    void operator()() const noexcept { port->disarmed(); }  // that it ran is all: wait() looks at `woken_`
+};
+
+struct asio_port::on_alarm {
+    using allocator_type = handler_allocator<std::byte>;
+    asio_port* port;
+    std::int64_t due_ns;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type{port->alarm_memory_}; }
+    void operator()(const boost::system::error_code&) const noexcept {
+        port->disarmed();
+        if (port->alarm_ns_ == due_ns) port->alarm_ns_ = 0;
+    }
+};
+
+asio_port::asio_port(std::shared_ptr<descriptor_table> table) : table_{std::move(table)} {}
+
+asio_port::~asio_port() { table_->leave(*this); }
+
+// ---- operations ------------------------------------------------------------------------------------------------
+
+void asio_port::submit(io_operation& op) noexcept {
+    counters.add(counters.submitted);
+    in_flight_.fetch_add(1, std::memory_order_relaxed);
+    op.driver_data = this;
+    if (op.request.opcode == io_opcode::nop) return finish_later(op, 0);
+    if (op.request.fd < 0) return finish_later(op, -EBADF);
+    descriptor_slot* slot = table_->get(op.request.fd);
+    if (slot == nullptr) return finish_later(op, -ENOMEM);
+
+    if (try_first(op.request)) {
+        bool unwanted = (op.driver_state.load(std::memory_order_relaxed) & stop_bit) != 0;  // early, not needed
+        std::int32_t result = unwanted ? -ECANCELED : attempt(op);
+        if (result != not_yet) return finish_later(op, result);
+    }
+    slot->wait(op, *this);
+}
+
+void asio_port::cancel(io_operation& op) noexcept {
+    op.driver_state.fetch_or(stop_bit, std::memory_order_seq_cst);  // see descriptor_table.hpp
+    if (descriptor_slot* slot = table_->find(op.request.fd)) slot->cancel(op);
+}
+
+void asio_port::finish(io_operation& op, std::int32_t result) noexcept {
+    asio_port& port = of(op);
+    // Added and not stored, because a canceller finishes on its own thread.
+    port.counters.completed.fetch_add(1, std::memory_order_relaxed);
+    port.counters.completed_by_opcode[static_cast<std::size_t>(op.request.opcode)].fetch_add(1, std::memory_order_relaxed);
+    // Before finish_io(), so that the task finds itself no longer counted. release, pairs with in_flight(): who sees 0 may
+    // destroy the port, which is not touched from here on.
+    port.in_flight_.fetch_sub(1, std::memory_order_release);
+    op.finish_io(result);
+}
+
+void asio_port::finish_later(io_operation& op, std::int32_t result) noexcept {
+    op.result = result;
+    std::scoped_lock guard{tried_lock_};
+    tried_.push(op);
+    any_tried_.store(true, std::memory_order_relaxed);
+}
+
+void asio_port::adopt(io_operation& op) noexcept {
+    asio_port& before = of(op);
+    if (&before == this) return;
+    op.driver_data = this;
+    in_flight_.fetch_add(1, std::memory_order_relaxed);
+    before.in_flight_.fetch_sub(1, std::memory_order_release);
+}
+
+// ---- turns -----------------------------------------------------------------------------------------------------
+
+void asio_port::poll() noexcept {
+    std::unique_lock turn{turn_, std::try_to_lock};
+    if (!turn) return;  // a rescuer is doing it
+    completed_in_turn_ = 0;
+    // A turn that has results to hand out asks the kernel for more of them only now and then.
+    if (finish_tried() != 0 && ++skipped_ <= reactor_skips) return;
+    skipped_ = 0;
+    run_ready();
+}
+
+void asio_port::wait(std::int64_t deadline_ns) noexcept {
+    std::scoped_lock turn{turn_};  // a rescuer is through with it soon
+    completed_in_turn_ = 0;
+    skipped_ = 0;
+    if (finish_tried() == 0) sleep_until(deadline_ns);
+    run_ready();
+    // acquire, pairs with wake(): the worker sees what the waker did before. A wake() that comes later in the order of
+    // exchanges finds false, and ends the next wait().
+    woken_.exchange(false, std::memory_order_acq_rel);
+}
+
+bool asio_port::ready() const noexcept {
+    return any_tried_.load(std::memory_order_relaxed) || woken_.load(std::memory_order_relaxed);
+}
+
+void asio_port::wake() noexcept {
+    // release, pairs with wait(). When somebody else woke the port since its last wait(), that is enough.
+    if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+    armed();
+    boost::asio::post(context_, on_wake{this});
+}
+
+bool asio_port::rescue() noexcept {
+    std::unique_lock turn{turn_, std::try_to_lock};
+    if (!turn) return false;
+    completed_in_turn_ = 0;
+    std::size_t tried = finish_tried();
+    run_ready();
+    return tried + completed_in_turn_ != 0;
+}
+
+std::size_t asio_port::finish_tried() noexcept {
+    if (!any_tried_.load(std::memory_order_relaxed)) return 0;  // what was tried on this thread is seen
+    operation_list tried;
+    {
+        std::scoped_lock guard{tried_lock_};
+        tried.append(tried_);
+        any_tried_.store(false, std::memory_order_relaxed);
+    }
+    std::size_t count = 0;
+    for (; io_operation* op = tried.pop(); ++count) finish(*op, op->result);
+    return count;
+}
+
+void asio_port::run_ready() noexcept {
+    // poll_one() makes the system call when it has run what the last one brought; with no handler left it would be in vain.
+    if (armed_.load(std::memory_order_relaxed) == 0) return;
+    counters.add(counters.enters);
+    for (std::size_t handlers = 0; handlers < batch && armed_.load(std::memory_order_relaxed) != 0; ++handlers)
+        if (context_.poll_one() == 0) return;
+}
+
+void asio_port::sleep_until(std::int64_t deadline_ns) noexcept {
+    // The reactor also wakes up for nothing that concerns us: for data that comes while nobody waits, for a wake that an
+    // earlier wait() has answered.
+    while (completed_in_turn_ == 0 && !woken_.load(std::memory_order_acquire)) {
+        counters.add(counters.enters);
+        if (deadline_ns == no_deadline) {
+            context_.run_one();
+            continue;
+        }
+        auto deadline = to_time_point(deadline_ns);
+        auto now = std::chrono::steady_clock::now();
+        if (now >= deadline) return;
+        if (deadline - now < precise_below) set_alarm(deadline_ns);
+        context_.run_one_until(deadline);
+    }
+}
+
+void asio_port::set_alarm(std::int64_t deadline_ns) noexcept {
+    if (alarm_ns_ == deadline_ns) return;
+    alarm_ns_ = deadline_ns;
+    alarm_.expires_at(to_time_point(deadline_ns));
+    armed();
+    alarm_.async_wait(on_alarm{this, deadline_ns});
+}
+
+}  // namespace belay::detail

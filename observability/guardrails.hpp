@@ -1,0 +1,127 @@
+// Guardrails: what belay catches at run time, and what it then does about it. The defaults panic in a debug build of the
+// library and log in a release build; a runtime's options and the environment change them:
+//
+//     belay::runtime runtime{{.guardrails = "stall=panic:50ms,leak=log"}};
+//     $ BELAY_GUARDRAILS=stall=log:200ms,lock=off ./program
+//
+// All guardrails share one pipeline: count, drop repetitions, limit the rate, write to the sink, and panic if asked to.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace belay {
+
+struct report;
+
+enum class guardrail : std::uint8_t {
+    blocked_worker,           ///< "stall": one poll holds a worker for longer than the threshold
+    guard_across_suspension,  ///< "lock": a task suspends while it holds a synchronous lock
+    task_leak,                ///< "leak": tasks that are still there when they have to be gone
+    lost_error,               ///< "error": an exception that nobody will see
+    never_awaited             ///< "await": a task object destroyed before it ran
+};
+inline constexpr std::size_t guardrail_count = 5;
+
+/// The name in reports and metrics: "blocked_worker", ...
+std::string_view to_string(guardrail kind) noexcept;
+
+namespace guardrails {
+
+/// The word for it in a policy: "stall", "lock", "leak", "error", "await".
+std::string_view policy_word(guardrail kind) noexcept;
+
+/// What happens besides counting, which always happens.
+enum class action : std::uint8_t {
+    off,      ///< nothing
+    log,      ///< the report goes to the sink
+    panic,    ///< the report goes to the sink, then abort(): a core dump with every thread as it was
+    callback  ///< the report goes to what set_callback() was given, or to the sink if that is nothing
+};
+std::string_view to_string(action what) noexcept;
+
+struct rule {
+    action then = action::log;
+    std::chrono::nanoseconds threshold{0};  ///< of `blocked_worker`; zero for the others
+    bool operator==(const rule&) const = default;
+};
+
+struct policy {
+    std::array<rule, guardrail_count> rules{};
+    rule& operator[](guardrail kind) noexcept { return rules[static_cast<std::size_t>(kind)]; }
+    const rule& operator[](guardrail kind) const noexcept { return rules[static_cast<std::size_t>(kind)]; }
+    bool operator==(const policy&) const = default;
+};
+
+/// Debug build of the library: stalls of 50 ms, all panic; release: 100 ms, all log. Lost errors log in both, because an
+/// `isolate` scope expects them. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is
+/// attached no stall is reported, whatever the policy says.
+policy default_policy() noexcept;
+
+/// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
+/// stands for every guardrail; `stall` takes a threshold (ns, us, ms, s). Throws std::invalid_argument that names the wrong
+/// word and the words that are accepted.
+policy parse_policy(std::string_view text, const policy& base);
+
+/// default_policy(), changed by `text`, changed by BELAY_GUARDRAILS in the environment. Throws as parse_policy().
+policy effective_policy(std::string_view text);
+
+/// Changes the policy for what happens outside any runtime, such as a task that is destroyed on a thread that is no worker.
+/// Starts as effective_policy(""). Throws as parse_policy().
+void set_process_policy(std::string_view text);
+
+/// Takes reports. write() is called from workers and from the watchdog while workers are stuck: it must not wait for one, so
+/// it must not use the application's logger if a stuck task may hold that logger's lock. It may be called concurrently.
+class report_sink {
+public:
+    report_sink() = default;
+    report_sink(const report_sink&) = delete;
+    report_sink& operator=(const report_sink&) = delete;
+    virtual ~report_sink() = default;
+    virtual void write(const report& what) noexcept = 0;
+};
+
+/// Where reports go from now on, in the whole process; null is the default: standard error, one write(2) a report. The new
+/// sink has seen nothing, so repetitions and the rate limit start afresh. Returns the previous one.
+std::shared_ptr<report_sink> set_sink(std::shared_ptr<report_sink> sink);
+/// The same for guardrails whose action is `callback`.
+std::shared_ptr<report_sink> set_callback(std::shared_ptr<report_sink> callback);
+
+/// How often each guardrail fired. Neither policy nor rate limit touches these.
+struct counts {
+    std::array<std::uint64_t, guardrail_count> reports{};
+    std::uint64_t suppressed = 0;      ///< fired, but repeated or too many to be written
+    std::uint64_t stalls_hog = 0;      ///< stalls by class: the task computed
+    std::uint64_t stalls_blocked = 0;  ///< ... the task slept in a system call
+    std::uint64_t stalls_starved = 0;  ///< ... the host gave the worker no CPU; never reported
+    std::uint64_t operator[](guardrail kind) const noexcept { return reports[static_cast<std::size_t>(kind)]; }
+};
+/// Of the whole process, all runtimes and what happened outside them.
+counts guardrail_counts() noexcept;
+
+/// While one of these exists on a worker, the task that runs there is not reported as a stall:
+///
+///     belay::guardrails::allow why{"reads its configuration once"};
+///
+/// Not to be held across co_await: it belongs to the thread.
+class [[nodiscard]] allow {
+public:
+    /// `why` is for the reader of the source; it must live as long as the object.
+    explicit allow(const char* why) noexcept;
+    allow(const allow&) = delete;
+    allow& operator=(const allow&) = delete;
+    ~allow();
+    [[nodiscard]] const char* why() const noexcept { return why_; }
+
+private:
+    const char* why_;
+    std::atomic<int>* depth_;  // of the thread that made it; null when no place was left, then it allows nothing
+};
+
+}  // namespace guardrails
+}  // namespace belay

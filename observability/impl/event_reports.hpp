@@ -1,0 +1,23 @@
+// The reports of everything that is found when it happens, as opposed to a stall, which is found by watching.
+#pragma once
+
+#include <belay/observability/report.hpp>
+#include <belay/runtime/observer.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <source_location>
+#include <span>
+#include <string_view>
+
+namespace belay::detail {
+
+report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks);
+report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total);
+report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
+report describe_never_awaited(std::source_location made);
+
+/// "std::system_error: connect: Connection refused", nested exceptions included.
+std::string error_text(const std::exception_ptr& error);
+
+}  // namespace belay::detail

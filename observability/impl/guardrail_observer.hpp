@@ -1,0 +1,43 @@
+// What belay does with what a runtime notices: turns the events of runtime/observer.hpp into reports.
+#pragma once
+
+#include <belay/observability/guardrails.hpp>
+#include <belay/observability/impl/reporter.hpp>
+#include <belay/observability/impl/stall_watch.hpp>
+#include <belay/runtime/observer.hpp>
+
+#include <mutex>
+#include <string>
+
+namespace belay::detail {
+
+class guardrail_observer final : public observer {
+public:
+    guardrail_observer(std::string runtime, const guardrails::policy& policy);
+
+    void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept override;
+    void worker_stalled(const worker_stall& stall) noexcept override;
+    void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept override;
+    void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
+                      std::size_t total) noexcept override;
+    void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;
+    void never_awaited(std::source_location made) noexcept override;
+    [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
+
+    void set_policy(const guardrails::policy& policy) noexcept;
+    /// What this runtime's guardrails found.
+    [[nodiscard]] guardrails::counts counts() const noexcept { return counters_.read(); }
+
+private:
+    guardrails::rule rule_of(guardrail kind) const noexcept;
+    template <class Describe>
+    void raise(guardrail kind, std::uint64_t key, Describe&& describe) noexcept;
+
+    const std::string runtime_;
+    mutable std::mutex mutex_;  // the policy; held for a copy only
+    guardrails::policy policy_;
+    guardrail_counters counters_;
+    stall_watch stalls_;        // the watchdog's alone
+};
+
+}  // namespace belay::detail

@@ -1,0 +1,75 @@
+// The record of a spawned task: linked into its scope's registry, reference-counted by the scope and the join handle.
+#pragma once
+
+#include <belay/runtime/detail/group.hpp>
+#include <belay/runtime/detail/spin_lock.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+
+namespace belay {
+class scope;
+}
+
+namespace belay::detail {
+
+class join_operation;
+
+class child_record : public record {
+public:
+    child_record(scope& parent, std::source_location site) noexcept;
+
+    /// Frees the memory. When the last reference has gone.
+    virtual void destroy_self() noexcept = 0;
+    void release() noexcept {
+        // acq_rel: the last release sees what the other side did to the record.
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_self();
+    }
+    /// acquire, pairs with the release in scope::child_ended(): the result is visible.
+    [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    /// How it ended; only when ended().
+    [[nodiscard]] outcome how() const noexcept { return how_; }
+
+protected:
+    ~child_record() = default;
+    /// Everything of the task's own is destroyed: unlinks, applies the scope's policy, wakes the joiner, gives up the scope's
+    /// reference. Returns the scope's parent if this was the last child.
+    record* end_child(outcome how, const std::exception_ptr* error) noexcept;
+    [[nodiscard]] scope& parent_scope() const noexcept { return *scope_; }
+
+    scope* scope_;
+
+private:
+    friend class belay::scope;
+    friend class join_operation;
+    child_record* prev_ = nullptr;
+    child_record* next_sibling_ = nullptr;
+    join_operation* joiner_ = nullptr;     // guarded by join_lock_, as are all changes of ended_
+    spin_lock join_lock_;
+    std::atomic<bool> ended_{false};
+    std::atomic<std::uint16_t> refs_{2};  // the scope's and the handle's
+    std::uint16_t shard_ = 0;
+    outcome how_ = outcome::stopped;
+};
+
+/// Waits for a child to end.
+class join_operation : public operation {
+public:
+    explicit join_operation(child_record& child) noexcept : child_{&child} {}
+    join_operation(join_operation&& other) noexcept : operation(std::move(other)), child_{other.child_} {}
+    void request_stop(stop_walk&) noexcept override;
+    [[nodiscard]] const char* what() const noexcept override { return "join"; }
+
+protected:
+    ~join_operation() = default;
+    bool ready() const noexcept { return child_->ended(); }
+    bool start() noexcept;
+    child_record* child_;
+
+private:
+    friend class belay::scope;
+    bool stopped_early_ = false;  // guarded by the child's join_lock_
+};
+
+}  // namespace belay::detail

@@ -1,0 +1,134 @@
+#include <belay/runtime/detail/core.hpp>
+
+#include <belay/runtime/blocking.hpp>
+#include <belay/runtime/detail/cpus.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/watchdog.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/observer.hpp>
+#include <belay/runtime/runtime.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+namespace belay::detail {
+namespace {
+
+void check(const runtime_options& o) {
+    using namespace std::chrono_literals;
+    if (o.workers > max_workers) throw std::invalid_argument("belay: runtime_options.workers must be at most 256");
+    if (o.name.empty()) throw std::invalid_argument("belay: runtime_options.name must not be empty: it labels metrics and reports");
+    if (o.takeover_tick != 0ns && (o.takeover_tick < 100us || o.takeover_tick > 1s))
+        throw std::invalid_argument("belay: runtime_options.takeover_tick must be 0 (off) or between 100 us and 1 s");
+    if (o.blocking_threads == 0) throw std::invalid_argument("belay: runtime_options.blocking_threads must be at least 1");
+    if (o.blocking_queue == 0) throw std::invalid_argument("belay: runtime_options.blocking_queue must be at least 1");
+    if (o.shutdown_grace < 0ms) throw std::invalid_argument("belay: runtime_options.shutdown_grace must not be negative");
+}
+
+}  // namespace
+
+runtime_core::runtime_core(const runtime_options& options) : name{options.name} {
+    check(options);
+    unsigned cpus = allowed_cpus();
+    unsigned count = options.workers != 0 ? options.workers : std::min(cpus, max_workers);
+    watcher = make_observer(options.name, options.guardrails);
+    io = make_driver({.backend = options.io, .workers = count});
+    takeover_tick_ns = options.takeover_tick.count();
+    shutdown_grace_ns = std::chrono::nanoseconds(options.shutdown_grace).count();
+    // Spinning pays only while a worker has a CPU of its own.
+    if (count <= cpus) spin_limit_ns = options.spin_us < 0 ? default_spin_ns : std::int64_t{options.spin_us} * 1000;
+    workers.reserve(count);
+    for (unsigned i = 0; i < count; ++i) workers.push_back(std::make_unique<worker>(*this, i));
+    root = std::make_unique<belay::scope>(*this, scope_options{.name = "root", .on_error = on_error::isolate});
+    dog = std::make_unique<watchdog>(*this);
+    blocking_options_ = {.name = "blocking",
+                         .max_threads = options.blocking_threads,
+                         .max_queued = options.blocking_queue,
+                         .keep_alive = options.blocking_keep_alive};
+}
+
+runtime_core::~runtime_core() = default;
+
+void runtime_core::start() {
+    blocking = std::make_unique<blocking_pool>(*this, blocking_options_);
+    try {
+        for (auto& w : workers) w->thread = std::thread([self = shared_from_this(), w = w.get()] { w->run(); });
+        dog->start();
+    } catch (...) {
+        stop_workers(no_deadline);
+        throw;
+    }
+}
+
+void runtime_core::inject(record& rec) noexcept {
+    {
+        std::scoped_lock guard(inject_lock_);
+        rec.next = nullptr;
+        (inject_tail_ != nullptr ? inject_tail_->next : inject_head_) = &rec;
+        inject_tail_ = &rec;
+        // seq_cst: before the look at the idle set in notify_one(), see worker::park().
+        injected_count_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    notify_one();
+}
+
+record* runtime_core::take_injected(worker& taker) noexcept {
+    if (injected() == 0) return nullptr;
+    record* batch = nullptr;
+    std::size_t want = 0;
+    {
+        std::scoped_lock guard(inject_lock_);
+        std::size_t count = injected_count_.load(std::memory_order_relaxed);  // written under the lock
+        if (count == 0) return nullptr;
+        want = std::min<std::size_t>(count / workers.size() + 1, 32);
+        want = std::min(want, count);
+        batch = inject_head_;
+        record* last = batch;
+        for (std::size_t i = 1; i < want; ++i) last = last->next;
+        inject_head_ = last->next;
+        if (inject_head_ == nullptr) inject_tail_ = nullptr;
+        last->next = nullptr;
+        injected_count_.fetch_sub(want, std::memory_order_seq_cst);
+    }
+    record* first = batch;
+    for (record* rec = first->next; rec != nullptr;) {
+        record* next = rec->next;
+        rec->next = nullptr;
+        taker.push_fair(*rec);
+        rec = next;
+    }
+    first->next = nullptr;
+    return first;
+}
+
+void runtime_core::notify_one() noexcept {
+    for (;;) {
+        if (searching_.load(std::memory_order_seq_cst) != 0) return;
+        // The woken worker counts as a searcher before it runs, so that a burst of notifications wakes one.
+        searching_.fetch_add(1, std::memory_order_seq_cst);
+        int index = idle_.claim();
+        if (index >= 0) {
+            workers[static_cast<unsigned>(index)]->port().wake();
+            dog->notify();
+            return;
+        }
+        searching_.fetch_sub(1, std::memory_order_seq_cst);
+        // Another notifier may have taken our count for a real searcher and left; its work, and a worker that fell asleep
+        // meanwhile, are visible now because its look at the count came before our fetch_sub.
+        if (injected_seq_cst() == 0 || !idle_.any()) return;
+    }
+}
+
+void runtime_core::wake_all() noexcept {
+    for (auto& w : workers) w->port().wake();
+}
+
+void runtime_core::add_pool(const std::shared_ptr<blocking_core>& pool) {
+    std::scoped_lock guard(pools_lock_);
+    std::erase_if(pools_, [](const auto& p) { return p.expired(); });
+    pools_.push_back(pool);
+}
+
+}  // namespace belay::detail

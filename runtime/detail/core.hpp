@@ -1,0 +1,117 @@
+// The runtime's shared state: its workers, the injection queue, who is idle, who searches. Private to the library and to
+// the few templates that must be inline; user code sees belay::runtime.
+#pragma once
+
+#include <belay/runtime/detail/idle_set.hpp>
+#include <belay/runtime/detail/record.hpp>
+#include <belay/runtime/detail/spin_lock.hpp>
+#include <belay/runtime/blocking_options.hpp>
+#include <belay/runtime/metrics.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace belay {
+class blocking_pool;
+class driver;
+class observer;
+class scope;
+struct runtime_options;
+struct shutdown_report;
+
+namespace detail {
+
+class blocking_core;
+class watchdog;
+class worker;
+
+/// Steady-clock time in nanoseconds, the unit of every deadline inside the runtime.
+inline std::int64_t now_ns() noexcept {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Reference-counted: an abandoned thread or task keeps it alive after the runtime object has gone (promise 10).
+class runtime_core : public std::enable_shared_from_this<runtime_core> {
+public:
+    explicit runtime_core(const runtime_options& options);
+    runtime_core(const runtime_core&) = delete;
+    runtime_core& operator=(const runtime_core&) = delete;
+    ~runtime_core();
+
+    /// Starts the threads. Throws std::system_error; nothing runs then.
+    void start();
+    shutdown_report shutdown(std::chrono::nanoseconds grace);
+
+    // ---- work from outside -------------------------------------------------------------------------------------
+    /// Any thread: queues a record for any worker and wakes one if all that could see it sleep.
+    void inject(record& rec) noexcept;
+    /// Takes the oldest injected record, moving a fair share of the others to the worker's own wake lane.
+    record* take_injected(worker& taker) noexcept;
+    /// Its depth: a hint, and the sleeper's last look (see worker::park).
+    [[nodiscard]] std::size_t injected() const noexcept { return injected_count_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::size_t injected_seq_cst() const noexcept { return injected_count_.load(std::memory_order_seq_cst); }
+
+    // ---- sleeping and waking -----------------------------------------------------------------------------------
+    /// After work was published with a seq_cst edge: wakes one idle worker unless somebody searches already.
+    void notify_one() noexcept;
+    /// The cheap form for work in the caller's own queues, which the caller will run itself if nobody else does. May miss a
+    /// worker that is just going to sleep; the watchdog repairs that within a takeover tick.
+    void notify_if_idle() noexcept {
+        if (idle_.any_relaxed() && searching_.load(std::memory_order_relaxed) == 0) notify_one();
+    }
+    void wake_all() noexcept;
+
+    [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+    [[nodiscard]] runtime_metrics metrics() const;
+    [[nodiscard]] std::uint64_t next_foreign_id() noexcept { return foreign_ids_.fetch_add(1, std::memory_order_relaxed); }
+
+    std::string name;
+    std::vector<std::unique_ptr<worker>> workers;
+    std::unique_ptr<belay::driver> io;
+    std::shared_ptr<belay::observer> watcher;
+    std::unique_ptr<belay::scope> root;
+    std::unique_ptr<belay::blocking_pool> blocking;
+    std::unique_ptr<detail::watchdog> dog;
+    std::int64_t takeover_tick_ns = 0;
+    std::int64_t spin_limit_ns = 0;  // 0: workers never spin
+    std::int64_t shutdown_grace_ns = 0;
+
+    // Searching workers look for work to steal; at most half of the workers do. A searcher leaves the count (seq_cst)
+    // before its last look at the queues, so "somebody searches" may be trusted by notify_one().
+    std::atomic<unsigned> searching_{0};
+    std::atomic<bool> spinning_{false};  // one spinner at most
+    idle_set idle_;
+
+    // Pools that were made by the user register here for metrics and shutdown.
+    void add_pool(const std::shared_ptr<blocking_core>& pool);
+    /// The root scope has no children left.
+    void root_drained() noexcept;
+
+private:
+    /// Ends the threads; those that are still in a task at the deadline are detached and counted.
+    std::size_t stop_workers(std::int64_t deadline_ns) noexcept;
+
+    alignas(64) spin_lock inject_lock_;
+    record* inject_head_ = nullptr;
+    record* inject_tail_ = nullptr;
+    std::atomic<std::size_t> injected_count_{0};
+    std::atomic<std::uint64_t> foreign_ids_{1};
+    std::atomic<bool> stopping_{false};
+    mutable std::mutex pools_lock_;
+    std::vector<std::weak_ptr<blocking_core>> pools_;
+    blocking_options blocking_options_;
+    std::mutex shutdown_lock_;
+    std::condition_variable drained_;
+    std::atomic<bool> draining_{false};
+    bool shut_down_ = false;
+};
+
+}  // namespace detail
+}  // namespace belay

@@ -1,0 +1,106 @@
+// How a runtime ends, and what it says of itself.
+#include <belay/runtime/blocking.hpp>
+#include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/watchdog.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/observer.hpp>
+#include <belay/runtime/runtime.hpp>
+
+#include <algorithm>
+#include <mutex>
+
+namespace belay::detail {
+namespace {
+constexpr std::size_t reported_survivors = 64;
+}
+
+void runtime_core::root_drained() noexcept {
+    if (!draining_.load(std::memory_order_seq_cst)) return;
+    std::scoped_lock guard(shutdown_lock_);
+    drained_.notify_all();
+}
+
+shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
+    shutdown_report report;
+    std::unique_lock guard(shutdown_lock_);
+    if (shut_down_) return report;
+    shut_down_ = true;
+    std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
+    auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline}};
+
+    draining_.store(true, std::memory_order_seq_cst);
+    guard.unlock();
+    root->stop_children(stop_reason::shutdown);
+    guard.lock();
+    drained_.wait_until(guard, until, [this] { return root->size() == 0; });
+    guard.unlock();
+
+    report.abandoned = root->size();
+    if (report.abandoned != 0) {
+        root->for_each_pinned(reported_survivors, [&](record& rec) {
+            report.survivors.emplace_back();
+            snapshot_pinning(rec, report.survivors.back());
+        });
+        watcher->tasks_leaked(name, "shutdown", report.survivors, report.abandoned);
+    }
+    std::size_t stuck = stop_workers(deadline);
+    stuck += blocking->close(deadline);
+    dog->stop();
+    // Promise 10: what has not ended is leaked with everything that it may touch, never destroyed by force.
+    if (report.abandoned != 0 || stuck != 0) new std::shared_ptr<runtime_core>(shared_from_this());  // NOLINT: on purpose
+    return report;
+}
+
+std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
+    stopping_.store(true, std::memory_order_seq_cst);
+    std::size_t stuck = 0;
+    for (auto& w : workers) {
+        if (!w->thread.joinable()) continue;
+        // A worker that is between two tasks ends at once; one that is inside a task gets the rest of the grace, and a little
+        // more in case that the grace is over.
+        std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + 200'000'000);
+        while (!w->ended.load(std::memory_order_acquire) && now_ns() < limit) {
+            w->port().wake();
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        }
+        if (w->ended.load(std::memory_order_acquire)) {
+            w->thread.join();
+        } else {
+            w->abandoned.store(true, std::memory_order_relaxed);
+            w->thread.detach();
+            ++stuck;
+        }
+    }
+    return stuck;
+}
+
+runtime_metrics runtime_core::metrics() const {
+    runtime_metrics out;
+    out.runtime = name;
+    out.backend = io->name();
+    out.backend_reason = io->reason();
+    out.live_tasks = root->size();
+    out.injected = injected();
+    auto get = [](const std::atomic<std::uint64_t>& c) { return c.load(std::memory_order_relaxed); };
+    for (const auto& w : workers) {
+        const auto& c = w->counters;
+        const auto& io_counters = w->port().counters;
+        worker_metrics m{.polls = get(c.polls), .spawned = get(c.spawned), .completed = get(c.completed), .failed = get(c.failed),
+                         .stopped = get(c.stopped), .steals = get(c.steals), .parks = get(c.parks), .wakeups = get(c.wakeups),
+                         .budget_yields = get(c.budget_yields), .timers_fired = get(c.timers_fired),
+                         .takeovers = get(c.takeovers), .busy_ns = get(c.busy_ns), .io_submitted = get(io_counters.submitted),
+                         .io_completed = get(io_counters.completed), .io_enters = get(io_counters.enters),
+                         .io_overflows = get(io_counters.overflows), .io_completed_by_opcode = {}, .queue_depth = w->queued(),
+                         .io_in_flight = w->port().in_flight(), .timers = w->timers()};
+        for (std::size_t i = 0; i < io_opcode_count; ++i) m.io_completed_by_opcode[i] = get(io_counters.completed_by_opcode[i]);
+        out.workers.push_back(m);
+    }
+    out.pools.push_back(blocking->metrics());
+    std::scoped_lock guard(pools_lock_);
+    for (const auto& weak : pools_)
+        if (auto pool = weak.lock()) out.pools.push_back(pool->metrics());
+    return out;
+}
+
+}  // namespace belay::detail

@@ -1,0 +1,100 @@
+// The task record: one logical thread. It is what run queues hold, what thieves steal, what a stop reaches and what
+// a dump lists. Its coroutine frames hang below it: `leaf` is the innermost one, the next to be resumed.
+#pragma once
+
+#include <belay/runtime/detail/stop_node.hpp>
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+
+namespace belay::detail {
+
+class operation;
+class record;
+class runtime_core;
+class stop_walk;
+
+/// How a task ended, or is about to be resumed.
+enum class outcome : std::uint8_t { value, error, stopped };
+
+/// The part of every promise that the runtime reads. Kept at offset 0 of the promise and aligned to at most 16, so
+/// that the coroutine's address follows from the promise's (checked in task.hpp).
+struct promise_base {
+    promise_base* parent = nullptr;               // who awaits this frame; null at the root of a record
+    record* rec = nullptr;                        // the logical thread; null until started
+    std::coroutine_handle<>* owner = nullptr;     // where the handle that owns this frame lives; cleared on unwinding
+    std::source_location site;                    // where this frame awaits, or was made
+
+    explicit promise_base(std::source_location made) noexcept : site{made} {}
+    [[nodiscard]] std::coroutine_handle<promise_base> handle() noexcept {
+        return std::coroutine_handle<promise_base>::from_promise(*this);
+    }
+};
+
+class record {
+public:
+    record(runtime_core& core, stop_node& node, std::source_location spawned) noexcept
+        : node_{&node}, core_{&core}, spawn_site_{spawned} {}
+    record(const record&) = delete;
+    record& operator=(const record&) = delete;
+
+    // ---- the slot: what the task is suspended on -------------------------------------------------------------
+    //
+    //             suspend_on                 request (stopper)            release (stopper)
+    //   running ------------> op -------------------------------> op|1 --------------------> op|2
+    //      ^                   |                                    |                           |
+    //      | poll              | complete: queue it                 | complete: the stopper     | complete: queue it
+    //      +---- completed <---+------------------------------------+ queues it in release  ----+
+    //
+    // op|1 (claimed) pins the record: whoever completes the operation leaves the resume to the claimer, so an
+    // awaiter is never destroyed under a stopper that is inside its request_stop().
+    static constexpr std::uintptr_t running = 0;
+    static constexpr std::uintptr_t completed = 4;
+    static constexpr std::uintptr_t claimed_bit = 1;
+    static constexpr std::uintptr_t released_bit = 2;
+    std::atomic<std::uintptr_t> slot{running};
+
+    record* next = nullptr;        // link in the injection queue, or in a stop walk while claimed
+    promise_base* leaf = nullptr;  // innermost frame; null until the task first runs
+
+    /// Makes the root frame and sets `leaf`. Only for records that are queued before they have a frame. False when that
+    /// threw: the record keeps the error and ends with on_done(outcome::error).
+    virtual bool begin() noexcept { return true; }
+    /// The root frame ended. For `stopped` it has been destroyed already. Returns a record that this worker should
+    /// run next without a trip through a queue, or null. The record may be gone when this returns.
+    virtual record* on_done(outcome how) noexcept = 0;
+
+    [[nodiscard]] stop_node& node() const noexcept { return *node_; }
+    [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
+    [[nodiscard]] std::source_location spawn_site() const noexcept { return spawn_site_; }
+
+    /// The next poll unwinds the task instead of resuming it. Written before the record is queued.
+    void set_stopped() noexcept { stopped_ = true; }
+    [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
+    void clear_stopped() noexcept { stopped_ = false; }
+
+    std::uint64_t id = 0;             // unique in the runtime; branches carry that of the task they belong to
+    const char* name = nullptr;       // lives as long as the record; null when it has none
+    std::uint32_t ready_stamp = 0;    // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
+
+protected:
+    ~record() = default;
+    stop_node* node_;
+
+private:
+    runtime_core* core_;
+    std::source_location spawn_site_;
+    bool stopped_ = false;
+};
+
+/// Puts a record whose operation completed into a run queue: the current worker's when this thread is a worker of
+/// the record's runtime, else the injection queue. Any thread; never blocks, never throws.
+void schedule(record& rec) noexcept;
+/// The same for work that must not jump the queue: I/O completions and yields.
+void schedule_fair(record& rec) noexcept;
+/// Spends one unit of the current poll's budget. False when it is used up: the caller must yield.
+bool spend_budget() noexcept;
+
+}  // namespace belay::detail

@@ -1,0 +1,93 @@
+#include <belay/runtime/detail/snapshot.hpp>
+
+#include <belay/runtime/detail/worker.hpp>
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace belay::detail {
+namespace {
+
+/// Reads this process's memory as a debugger would: EFAULT in place of a crash, and no data race in the language's sense.
+template <class T>
+bool read_memory(const void* from, T& to) noexcept {
+    static_assert(std::is_trivially_copyable_v<T>);
+    iovec local{&to, sizeof to};
+    iovec remote{const_cast<void*>(from), sizeof to};
+    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(sizeof to);
+}
+
+void copy_name(const char* name, task_snapshot& out) noexcept {
+    if (name == nullptr) return;
+    std::size_t n = std::min(std::strlen(name), out.name.size() - 1);
+    std::memcpy(out.name.data(), name, n);
+    out.name[n] = '\0';
+}
+
+void add_frame(task_snapshot& out, std::source_location site) noexcept {
+    if (out.depth < task_snapshot::max_frames) {
+        out.stack[out.depth++] = site;
+    } else {
+        out.cut = true;
+    }
+}
+
+}  // namespace
+
+void snapshot_record(const record& rec, task_snapshot& out) noexcept {
+    out = {};
+    out.id = rec.id;
+    copy_name(rec.name, out);
+    out.spawned = rec.spawn_site();
+    auto word = rec.slot.load(std::memory_order_acquire) & ~(record::claimed_bit | record::released_bit);
+    out.waiting_on = word > record::completed ? reinterpret_cast<operation*>(word)->what()
+                     : rec.leaf == nullptr    ? "not started"
+                                              : "ready";
+    for (promise_base* frame = rec.leaf; frame != nullptr; frame = frame->parent) add_frame(out, frame->site);
+}
+
+void snapshot_pinning(record& rec, task_snapshot& out) noexcept {
+    auto seen = rec.slot.load(std::memory_order_acquire);
+    bool waits = seen > record::completed && (seen & record::claimed_bit) == 0;
+    // acquire: the operation and the frames above it are visible. Claimed, the task cannot be resumed; see record.hpp.
+    if (waits && rec.slot.compare_exchange_strong(seen, seen | record::claimed_bit, std::memory_order_acq_rel)) {
+        snapshot_record(rec, out);
+        auto claimed = seen | record::claimed_bit;
+        if (!rec.slot.compare_exchange_strong(claimed, seen, std::memory_order_acq_rel)) schedule(rec);
+        return;
+    }
+    out = {};
+    out.id = rec.id;
+    copy_name(rec.name, out);
+    out.spawned = rec.spawn_site();
+    out.waiting_on = "running or ready";
+}
+
+bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept {
+    out = {};
+    out.waiting_on = "running";
+    record* rec = w.current();
+    alignas(record) std::byte bytes[sizeof(record)];
+    auto unchanged = [&] { return w.epoch() == epoch && w.current() == rec; };
+    if (rec == nullptr) return unchanged();  // between two tasks of one chain of transfers
+    if (!read_memory(rec, bytes) || !unchanged()) return false;
+    const record& copy = *reinterpret_cast<const record*>(bytes);
+    out.id = copy.id;
+    copy_name(copy.name, out);
+    out.spawned = copy.spawn_site();
+    const promise_base* frame = copy.leaf;
+    for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
+        alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
+        if (!read_memory(frame, frame_bytes) || !unchanged()) return false;
+        const auto& promise = *reinterpret_cast<const promise_base*>(frame_bytes);
+        add_frame(out, promise.site);
+        frame = promise.parent;
+    }
+    return unchanged();
+}
+
+}  // namespace belay::detail

@@ -1,0 +1,21 @@
+// Copies what a dump says of a task, without trusting that the task holds still.
+#pragma once
+
+#include <belay/runtime/detail/record.hpp>
+#include <belay/runtime/observer.hpp>
+
+namespace belay::detail {
+
+class worker;
+
+/// Of a task that cannot run meanwhile: it is suspended and pinned, or the caller is its worker.
+void snapshot_record(const record& rec, task_snapshot& out) noexcept;
+
+/// Of a task that is alive, whatever it does: its await chain is read only if it can be pinned where it is suspended.
+void snapshot_pinning(record& rec, task_snapshot& out) noexcept;
+
+/// Of the task that a worker is running right now, from another thread: memory is read through the kernel, so a frame that
+/// is freed meanwhile gives an error and no crash. False if the poll ended while it was read; `out` is then meaningless.
+bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept;
+
+}  // namespace belay::detail

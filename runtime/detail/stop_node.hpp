@@ -1,0 +1,33 @@
+// One node of the tree of stops: a scope, a timeout, a group of branches. Every task record belongs to one node.
+#pragma once
+
+#include <belay/runtime/stop.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+namespace belay::detail {
+
+inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
+
+/// A node is level-triggered: once `reason` is set it stays set, and every later suspension under it stops too.
+struct stop_node {
+    /// seq_cst, the Dekker pair of operation::suspend_on: the stopper stores `reason` and then reads the records'
+    /// slots; a task publishes its operation in its slot and then reads `reason`. At least one of them sees the other.
+    std::atomic<stop_reason> reason{stop_reason::none};
+    /// The enclosing node; null at a runtime's root.
+    stop_node* parent = nullptr;
+    /// The effective deadline in nanoseconds of the steady clock: the minimum up to the nearest shield.
+    std::int64_t deadline_ns = no_deadline;
+
+    [[nodiscard]] bool stopped() const noexcept { return reason.load(std::memory_order_seq_cst) != stop_reason::none; }
+
+    /// True for the caller that turned the node from running to stopped.
+    bool mark(stop_reason why) noexcept {
+        auto expected = stop_reason::none;
+        return reason.compare_exchange_strong(expected, why, std::memory_order_seq_cst);
+    }
+};
+
+}  // namespace belay::detail

@@ -1,0 +1,103 @@
+// The small functions that templates in user code call.
+#include <belay/runtime/detail/group.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/scope.hpp>
+#include <belay/runtime/observer.hpp>
+#include <belay/runtime/task.hpp>
+#include <belay/runtime/this_task.hpp>
+#include <belay/runtime/yield.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace belay {
+namespace detail {
+
+bool operation::withdraw_stopped(record& rec) noexcept {
+    auto mine = reinterpret_cast<std::uintptr_t>(this);
+    // acq_rel, against stop_walk::add: either we take the operation back, or the stopper has it and asks it to stop; then it
+    // has to be started, so that it can end.
+    if (!rec.slot.compare_exchange_strong(mine, record::completed, std::memory_order_acq_rel)) return false;
+    rec.set_stopped();
+    schedule(rec);
+    return true;
+}
+
+std::size_t worker_count(const runtime_core& core) noexcept { return core.workers.size(); }
+
+void fork(record& rec) noexcept { this_worker()->push_fork(rec); }
+std::coroutine_handle<> continue_in(record& rec) noexcept { return this_worker()->transfer(rec); }
+
+void misuse(const char* what) noexcept {
+    char line[512];
+    int n = std::snprintf(line, sizeof line, "belay: MISUSE: %s\n", what);
+    if (n > 0) (void)!::write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(n), sizeof line - 1));
+    std::abort();
+}
+
+void report_never_awaited(std::source_location made) noexcept {
+    worker* w = this_worker();
+    (w != nullptr ? *w->core().watcher : process_observer()).never_awaited(made);
+}
+
+void report_lost_error(runtime_core& core, std::string_view scope, std::source_location spawned,
+                       const std::exception_ptr& error) noexcept {
+    core.watcher->error_lost(scope, spawned, error);
+}
+
+bool is_task_stopped(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const task_stopped&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+namespace {
+thread_local held_guards guards_of_this_thread;
+
+record* current_record() noexcept {
+    worker* w = this_worker();
+    return w != nullptr ? w->current() : nullptr;
+}
+}  // namespace
+
+[[gnu::noinline]] held_guards& this_thread_guards() noexcept { return guards_of_this_thread; }
+
+bool stop_requested_here() noexcept {
+    record* rec = current_record();
+    return rec != nullptr && rec->node().stopped();
+}
+
+}  // namespace detail
+
+namespace this_task {
+
+std::uint64_t id() noexcept {
+    auto* rec = detail::current_record();
+    return rec != nullptr ? rec->id : 0;
+}
+std::string_view name() noexcept {
+    auto* rec = detail::current_record();
+    return rec != nullptr && rec->name != nullptr ? std::string_view{rec->name} : std::string_view{};
+}
+bool stop_requested() noexcept { return detail::stop_requested_here(); }
+belay::stop_reason stop_reason() noexcept {
+    auto* rec = detail::current_record();
+    return rec != nullptr ? rec->node().reason.load(std::memory_order_acquire) : belay::stop_reason::none;
+}
+std::optional<std::chrono::steady_clock::time_point> deadline() noexcept {
+    auto* rec = detail::current_record();
+    if (rec == nullptr || rec->node().deadline_ns == detail::no_deadline) return std::nullopt;
+    return std::chrono::steady_clock::time_point{std::chrono::nanoseconds{rec->node().deadline_ns}};
+}
+
+}  // namespace this_task
+}  // namespace belay

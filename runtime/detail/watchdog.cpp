@@ -1,0 +1,117 @@
+#include <belay/runtime/detail/watchdog.hpp>
+
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/observer.hpp>
+
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace belay::detail {
+namespace {
+constexpr std::int64_t never = no_deadline;
+constexpr int quiet_ticks_before_sleep = 20;
+}  // namespace
+
+watchdog::watchdog(runtime_core& core)
+    : core_{core}, views_(core.workers.size()), threshold_ns_{core.watcher->stall_threshold().count()} {
+    // With one worker there is no neighbour to hand work to: only the reports need a tick.
+    std::int64_t takeover = core.workers.size() > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
+    std::int64_t reports = threshold_ns_ > 0 ? std::max<std::int64_t>(threshold_ns_ / 4, 1'000'000) : never;
+    tick_ns_ = std::min(takeover, reports);
+}
+
+watchdog::~watchdog() { stop(); }
+
+void watchdog::start() {
+    if (tick_ns_ == never) return;
+    thread_ = std::thread([this] { main(); });
+}
+
+void watchdog::stop() noexcept {
+    {
+        std::scoped_lock guard(lock_);
+        stopping_ = true;
+    }
+    wakeup_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void watchdog::wake() noexcept {
+    std::scoped_lock guard(lock_);
+    asleep_.store(false, std::memory_order_relaxed);
+    wakeup_.notify_all();
+}
+
+void watchdog::main() noexcept {
+    ::pthread_setname_np(::pthread_self(), "belay-watchdog");
+    ::prctl(PR_SET_TIMERSLACK, 1'000UL);  // ns: the tick is the bound of promise 6
+    int quiet = 0;
+    std::int64_t due = now_ns() + tick_ns_;
+    std::unique_lock guard(lock_);
+    while (!stopping_) {
+        if (quiet >= quiet_ticks_before_sleep) {
+            asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
+            guard.unlock();
+            bool busy = look(now_ns(), 0);
+            guard.lock();
+            if (!busy) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
+            asleep_.store(false, std::memory_order_relaxed);
+            quiet = 0;
+            due = now_ns() + tick_ns_;
+            continue;
+        }
+        wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}}, [&] { return stopping_; });
+        if (stopping_) break;
+        guard.unlock();
+        std::int64_t now = now_ns();
+        quiet = look(now, now - due) ? 0 : quiet + 1;
+        due = std::max(due + tick_ns_, now + tick_ns_ / 2);
+        guard.lock();
+    }
+}
+
+/// One tick. True if any worker was in a task.
+bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
+    bool busy = false;
+    bool neighbour_idle = core_.idle_.any();
+    for (unsigned i = 0; i < views_.size(); ++i) {
+        worker& w = *core_.workers[i];
+        view& seen = views_[i];
+        auto epoch = w.epoch();
+        if (epoch != seen.epoch) {
+            seen = {.epoch = epoch, .since_ns = now, .next_report_ns = threshold_ns_};
+            busy = busy || (epoch & 1U) != 0 || w.queued() != 0;
+            continue;
+        }
+        if ((epoch & 1U) == 0) continue;  // between polls, most likely asleep in its driver
+        busy = true;
+        // In the same poll for a whole tick: what became ready meanwhile must not wait for it.
+        if (neighbour_idle && (w.take_over(now) || w.queued() != 0)) {
+            worker_counters::bump(w.counters.takeovers);
+            core_.notify_one();
+        }
+        if (threshold_ns_ > 0 && now - seen.since_ns - late >= seen.next_report_ns) report(i, seen, now, late);
+    }
+    return busy;
+}
+
+void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept {
+    worker& w = *core_.workers[index];
+    seen.next_report_ns *= 2;
+    worker_stall stall;
+    stall.runtime = core_.name;
+    stall.worker = index;
+    stall.tid = w.tid.load(std::memory_order_relaxed);
+    stall.pthread = w.pthread.load(std::memory_order_relaxed);
+    stall.elapsed = std::chrono::nanoseconds{now - seen.since_ns};
+    stall.lateness = std::chrono::nanoseconds{late};
+    stall.queued_behind = w.queued();
+    stall.ended = !snapshot_running(w, seen.epoch, stall.task);
+    core_.watcher->worker_stalled(stall);
+}
+
+}  // namespace belay::detail

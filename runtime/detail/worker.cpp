@@ -1,0 +1,411 @@
+#include <belay/runtime/detail/worker.hpp>
+
+#include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/stop_walk.hpp>
+#include <belay/runtime/observer.hpp>
+#include <belay/runtime/task.hpp>
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <mutex>
+
+namespace belay::detail {
+namespace {
+thread_local worker* current_worker [[gnu::tls_model("initial-exec")]] = nullptr;
+}  // namespace
+
+[[gnu::noinline]] worker* this_worker() noexcept { return current_worker; }
+
+// ---- the functions that operations call ------------------------------------------------------------------------
+
+void schedule(record& rec) noexcept {
+    worker* w = this_worker();
+    if (w != nullptr && &w->core() == &rec.core()) {
+        w->wake(rec);
+    } else {
+        rec.core().inject(rec);
+    }
+}
+
+void schedule_fair(record& rec) noexcept {
+    worker* w = this_worker();
+    if (w != nullptr && &w->core() == &rec.core()) {
+        w->push_fair(rec);
+    } else {
+        rec.core().inject(rec);
+    }
+}
+
+bool spend_budget() noexcept {
+    worker* w = this_worker();
+    if (w == nullptr || w->spend_budget()) return true;
+    worker_counters::bump(w->counters.budget_yields);
+    return false;
+}
+
+std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept {
+    record* next = rec.on_done(how);
+    worker* w = this_worker();
+    if (next == nullptr) {
+        w->set_current(nullptr);
+        return std::noop_coroutine();
+    }
+    return w->transfer(*next);
+}
+
+void arm_timer(timer_entry& entry, std::int64_t deadline_ns) noexcept { this_worker()->arm(entry, deadline_ns); }
+bool disarm_timer(timer_entry& entry) noexcept { return entry.home->disarm(entry); }
+
+// ---- construction ----------------------------------------------------------------------------------------------
+
+worker::worker(runtime_core& core, unsigned index)
+    : core_{core}, index_{index}, rng_{index * 2654435761U + 1}, timers_{now_ns()}, port_{core.io->make_port(index)} {
+    spin_ns_ = core.spin_limit_ns;
+}
+
+worker::~worker() = default;
+
+// ---- making work ready -----------------------------------------------------------------------------------------
+
+void worker::push(work_queue<record>& lane, record& rec) noexcept {
+    try {
+        lane.push(&rec);
+    } catch (...) {
+        core_.inject(rec);  // the lane cannot grow: memory is exhausted. The injection queue needs none.
+    }
+}
+
+void worker::wake(record& rec) noexcept {
+    // acq_rel: release publishes the record to a thief of the slot; acquire takes over what the displaced one published.
+    record* displaced = lifo_.exchange(&rec, std::memory_order_acq_rel);
+    if (displaced != nullptr) push_fair(*displaced);
+}
+
+void worker::push_fair(record& rec) noexcept {
+    push(wake_, rec);
+    // One task that waits for this worker's next poll is not worth a wake-up, which costs more than most polls; if this
+    // poll turns out to be long, the watchdog sees to it. A queue is.
+    if (wake_.size() > 1) core_.notify_if_idle();
+}
+
+void worker::push_fork(record& rec) noexcept {
+    push(fork_, rec);
+    core_.notify_if_idle();
+}
+
+// ---- choosing --------------------------------------------------------------------------------------------------
+
+// Fairness: each lane and the injection queue is served at least every 16 polls, and the driver and the timers every 61,
+// so a bounded number of tasks with bounded polls gives a bounded delay.
+record* worker::next_local() noexcept {
+    ++tick_;
+    if (++turn_tick_ >= turn_interval) turn();
+    switch (tick_ & 15U) {
+    case 0:
+        if (record* r = core_.take_injected(*this)) return r;
+        break;
+    case 5:
+        if (record* r = wake_.steal()) return r;
+        break;
+    case 10:
+        if (record* r = fork_.steal()) return r;
+        break;
+    default: break;
+    }
+    if (lifo_.load(std::memory_order_relaxed) != nullptr) {
+        if (record* r = take_lifo()) {
+            if (++lifo_streak_ <= lifo_polls_in_a_row) return r;
+            push(wake_, *r);
+        }
+    }
+    lifo_streak_ = 0;
+    if (record* r = fork_.pop()) return r;
+    if (record* r = wake_.steal()) return r;
+    return core_.injected() != 0 ? core_.take_injected(*this) : nullptr;
+}
+
+record* worker::next_task() noexcept {
+    if (record* r = next_local()) return r;
+    lifo_streak_ = 0;
+    if (port_->ready() || next_timer_ns() != timer_wheel::never_ns) {
+        turn();
+        if (record* r = next_local()) return r;
+    }
+    if (record* r = search()) return r;
+    if (spin()) return next_local();
+    park();
+    return next_local();
+}
+
+record* worker::steal_for(worker& thief, bool last_pass) noexcept {
+    for (work_queue<record>* lane : {&fork_, &wake_}) {
+        std::size_t half = (lane->size() + 1) / 2;
+        record* first = lane->steal();
+        if (first == nullptr) continue;
+        // One CAS each: a batch would have to be claimed before it can be read, and the owner pops from the other end.
+        for (std::size_t taken = 1; taken < std::min<std::size_t>(half, 64); ++taken) {
+            record* more = lane->steal();
+            if (more == nullptr) break;
+            thief.push(lane == &fork_ ? thief.fork_ : thief.wake_, *more);
+        }
+        return first;
+    }
+    return last_pass ? take_lifo() : nullptr;
+}
+
+record* worker::search() noexcept {
+    auto count = static_cast<unsigned>(core_.workers.size());
+    if (count == 1) return nullptr;
+    if (!searching_) {
+        // Relaxed: the limit of half the workers is a heuristic.
+        if (2 * core_.searching_.load(std::memory_order_relaxed) >= count) return nullptr;
+        core_.searching_.fetch_add(1, std::memory_order_seq_cst);
+        searching_ = true;
+    }
+    for (int pass = 0; pass < 2; ++pass) {
+        unsigned start = pass == 0 ? last_victim_ : (rng_ = rng_ * 1664525U + 1013904223U) % count;
+        for (unsigned i = 0; i < count; ++i) {
+            unsigned victim = (start + i) % count;
+            if (victim == index_) continue;
+            record* found = core_.workers[victim]->steal_for(*this, pass == 1);
+            if (found == nullptr) continue;
+            last_victim_ = victim;
+            worker_counters::bump(counters.steals);
+            leave_search(true);
+            return found;
+        }
+    }
+    if (record* r = core_.take_injected(*this)) {
+        leave_search(true);
+        return r;
+    }
+    return nullptr;
+}
+
+/// The last searcher to find something wakes the next one: wake-ups ramp up as long as there is work. True when this was
+/// the last searcher.
+bool worker::leave_search(bool found) noexcept {
+    if (!searching_) return false;
+    searching_ = false;
+    bool last = core_.searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    if (last && found) core_.notify_one();
+    return last;
+}
+
+// ---- running ---------------------------------------------------------------------------------------------------
+
+void worker::run() noexcept {
+    current_worker = this;
+    tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+    pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
+    char thread_name[16];
+    std::snprintf(thread_name, sizeof thread_name, "%.9s/%u", core_.name.c_str(), index_);
+    ::pthread_setname_np(::pthread_self(), thread_name);
+    port_->bind_owner();
+    while (!core_.stopping()) {
+        if (record* rec = next_task()) {
+            if (searching_) leave_search(true);
+            poll(rec);
+        }
+    }
+    if (searching_) leave_search(false);
+    current_worker = nullptr;
+    ended.store(true, std::memory_order_release);  // pairs with stop_workers()
+}
+
+void worker::poll(record* rec) noexcept {
+    worker_counters::bump(counters.polls);
+    budget_ = budget_per_poll;
+    // On 1 poll in 16: how long tasks run, scaled up.
+    bool sampled = (tick_ & 15U) == 3;
+    std::int64_t began = sampled ? now_ns() : 0;
+    current_.store(rec, std::memory_order_relaxed);
+    auto epoch = epoch_.load(std::memory_order_relaxed);  // written by this thread only
+    epoch_.store(epoch + 1, std::memory_order_release);   // pairs with the watchdog's acquire: `current_` is set
+    resume_chain(rec);
+    epoch_.store(epoch + 2, std::memory_order_release);
+    if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * 16);
+    if (this_thread_guards().count != 0) [[unlikely]] report_held_guards(rec);
+    current_.store(nullptr, std::memory_order_relaxed);
+    if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
+        for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
+    }
+}
+
+void worker::resume_chain(record* rec) noexcept {
+    while (rec != nullptr) {
+        // Relaxed: whoever queued the record wrote `completed` before, and the queue ordered that before this.
+        rec->slot.store(record::running, std::memory_order_relaxed);
+        set_current(rec);
+        if (rec->is_stopped()) {
+            rec = unwind(*rec);
+        } else if (rec->leaf == nullptr && !rec->begin()) {
+            rec = rec->on_done(outcome::error);
+        } else {
+            rec->leaf->handle().resume();
+            return;
+        }
+    }
+}
+
+/// Destroys the task's frames leaf to root. Iterative: a deep chain of awaits must not overflow the stack.
+record* worker::unwind(record& rec) noexcept {
+    rec.clear_stopped();
+    promise_base* frame = rec.leaf;
+    while (frame != nullptr) {
+        promise_base* parent = frame->parent;
+        rec.leaf = parent;
+        *frame->owner = nullptr;  // the awaiter in the parent must not destroy it again
+        frame->handle().destroy();
+        frame = parent;
+    }
+    return rec.on_done(outcome::stopped);
+}
+
+std::coroutine_handle<> worker::transfer(record& next) noexcept {
+    // A chain of transfers is one poll. When its budget is used up, or the task has to unwind (which only the loop may do,
+    // because we are inside a frame that hangs below it), it goes through a queue.
+    if (next.is_stopped() || !spend_budget()) {
+        set_current(nullptr);
+        push_fair(next);
+        return std::noop_coroutine();
+    }
+    next.slot.store(record::running, std::memory_order_relaxed);  // as in resume_chain()
+    if (next.leaf == nullptr && !next.begin()) return finish_root(next, outcome::error);
+    set_current(&next);
+    return next.leaf->handle();
+}
+
+void worker::report_held_guards(record*) noexcept {
+    held_guards& held = this_thread_guards();
+    task_snapshot snapshot;
+    record* rec = current();  // the last of a chain of transfers; null when it has ended
+    if (rec != nullptr) snapshot_record(*rec, snapshot);
+    held_lock locks[held_guards::capacity];
+    std::uint32_t known = std::min(held.count, held_guards::capacity);
+    for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site};
+    held.count = 0;  // reported once; the unlock that comes later, perhaps on another thread, finds nothing
+    core_.watcher->guard_across_suspension(snapshot, {locks, known});
+}
+
+// ---- driver, timers --------------------------------------------------------------------------------------------
+
+void worker::turn() noexcept {
+    turn_tick_ = 0;
+    port_->poll();
+    if (next_timer_ns() != timer_wheel::never_ns) fire_timers(now_ns());
+}
+
+void worker::arm_locked(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    entry.home = this;
+    timers_.insert(entry, deadline_ns);
+    next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+}
+
+bool worker::disarm_locked(timer_entry& entry) noexcept {
+    if (!timers_.remove(entry)) return false;
+    next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+    return true;
+}
+
+void worker::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    std::scoped_lock guard(timer_lock_);
+    arm_locked(entry, deadline_ns);
+}
+
+bool worker::disarm(timer_entry& entry) noexcept {
+    std::scoped_lock guard(timer_lock_);
+    return disarm_locked(entry);
+}
+
+unsigned worker::fire_timers(std::int64_t now) noexcept {
+    if (next_timer_ns() > now) return 0;
+    timer_node* due = nullptr;
+    {
+        std::scoped_lock guard(timer_lock_);
+        due = timers_.expire(now);
+        next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+    }
+    unsigned fired = 0;
+    while (due != nullptr) {
+        timer_node* next = due->next;  // fire() may free the node
+        static_cast<timer_entry*>(due)->fire();
+        due = next;
+        ++fired;
+    }
+    if (fired != 0 && this_worker() == this) worker_counters::bump(counters.timers_fired, fired);
+    return fired;
+}
+
+std::size_t worker::timers() const noexcept {
+    std::scoped_lock guard(timer_lock_);
+    return timers_.size();
+}
+
+bool worker::take_over(std::int64_t now) noexcept {
+    bool found = port_->rescue();
+    found |= fire_timers(now) != 0;
+    if (record* rec = take_lifo()) {
+        core_.inject(*rec);
+        found = true;
+    }
+    return found;
+}
+
+// ---- idling ----------------------------------------------------------------------------------------------------
+
+/// Looks for work for a while before paying for a sleep and a wake-up. True when there is something to do. The budget
+/// adapts: halved when it was in vain, restored when a park turned out shorter than it.
+bool worker::spin() noexcept {
+    if (spin_ns_ < 2'000) return false;
+    if (core_.spinning_.exchange(true, std::memory_order_relaxed)) return false;  // one spinner; a hint, orders nothing
+    port_->poll();  // hand over what is staged before waiting for answers to it
+    std::int64_t began = now_ns();
+    std::int64_t until = std::min(began + spin_ns_, next_timer_ns());
+    bool found = false;
+    do {
+        for (int i = 0; i < 16 && !found; ++i) {
+            found = port_->ready() || core_.injected() != 0 || queued() != 0 || core_.stopping();
+            if (!found) cpu_relax();
+        }
+    } while (!found && now_ns() < until);
+    core_.spinning_.store(false, std::memory_order_relaxed);
+    if (found) {
+        turn();
+    } else {
+        spin_ns_ /= 2;
+    }
+    return found;
+}
+
+// The protocol against lost wake-ups. Sleeper: adds itself to the idle set (seq_cst), then looks at the queues once more.
+// Notifier: publishes work, then a seq_cst edge, then looks at the idle set. In the total order of these operations one of
+// them comes first, so either the sleeper sees the work or the notifier sees the sleeper.
+void worker::park() noexcept {
+    bool last_searcher = leave_search(false);
+    core_.idle_.add(index_);
+    bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0;
+    if (!work && last_searcher) {
+        // Whoever trusted "somebody searches" may have left work in a queue that this searcher had passed already.
+        for (const auto& other : core_.workers) work = work || (other.get() != this && other->queued() != 0);
+    }
+    if (!work) {
+        std::int64_t began = now_ns();
+        worker_counters::bump(counters.parks);
+        port_->wait(next_timer_ns());
+        if (now_ns() - began < core_.spin_limit_ns) spin_ns_ = core_.spin_limit_ns;
+    }
+    if (!core_.idle_.remove(index_)) {
+        // A notifier claimed this worker and counted it as a searcher before it woke it.
+        searching_ = true;
+        worker_counters::bump(counters.wakeups);
+    }
+    if (next_timer_ns() != timer_wheel::never_ns) fire_timers(now_ns());
+}
+
+}  // namespace belay::detail

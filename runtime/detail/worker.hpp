@@ -1,0 +1,131 @@
+// One worker: a thread with its queues, its timers and its driver port.
+#pragma once
+
+#include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/timer_entry.hpp>
+#include <belay/runtime/detail/work_queue.hpp>
+#include <belay/runtime/driver.hpp>
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+namespace belay::detail {
+
+/// Written by the worker alone (relaxed load and store), read by scrapes.
+struct alignas(64) worker_counters {
+    using counter = std::atomic<std::uint64_t>;
+    counter polls{0}, spawned{0}, completed{0}, failed{0}, stopped{0}, steals{0}, parks{0}, wakeups{0}, budget_yields{0};
+    counter timers_fired{0}, takeovers{0}, busy_ns{0};
+    static void bump(counter& c, std::uint64_t n = 1) noexcept {
+        c.store(c.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+};
+
+class worker {
+public:
+    worker(runtime_core& core, unsigned index);
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+    ~worker();
+
+    static constexpr int budget_per_poll = 128;
+    static constexpr int lifo_polls_in_a_row = 3;
+    static constexpr unsigned turn_interval = 61;  // polls between two looks at the driver and the timers
+
+    [[nodiscard]] runtime_core& core() const noexcept { return core_; }
+    [[nodiscard]] unsigned index() const noexcept { return index_; }
+
+    // ---- owner: making work ready ------------------------------------------------------------------------------
+    /// A wake-up by the running task: the next to run here, ahead of the queues, at most three times in a row.
+    void wake(record& rec) noexcept;
+    /// Wake lane: oldest first.
+    void push_fair(record& rec) noexcept;
+    /// Fork lane: newest first for the owner, oldest first for thieves.
+    void push_fork(record& rec) noexcept;
+
+    // ---- owner: running ----------------------------------------------------------------------------------------
+    /// The thread's main function: binds the port and runs until the runtime stops.
+    void run() noexcept;
+    /// Makes `next` the current task without a trip through a queue; a no-op coroutine if it must go through one.
+    std::coroutine_handle<> transfer(record& next) noexcept;
+    void set_current(record* rec) noexcept { current_.store(rec, std::memory_order_relaxed); }
+    [[nodiscard]] record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
+    bool spend_budget() noexcept { return --budget_ >= 0; }
+    [[nodiscard]] std::uint64_t next_id() noexcept { return (std::uint64_t{index_ + 1} << 48) | ++ids_; }
+    [[nodiscard]] driver_port& port() const noexcept { return *port_; }
+
+    // ---- any thread --------------------------------------------------------------------------------------------
+    [[nodiscard]] record* steal_for(worker& thief, bool last_pass) noexcept;
+    [[nodiscard]] std::size_t queued() const noexcept {
+        return fork_.size() + wake_.size() + (lifo_.load(std::memory_order_relaxed) != nullptr ? 1U : 0U);
+    }
+    void arm(timer_entry& entry, std::int64_t deadline_ns) noexcept;
+    bool disarm(timer_entry& entry) noexcept;
+    /// The same for callers that hold timer_lock() because they guard more with it.
+    void arm_locked(timer_entry& entry, std::int64_t deadline_ns) noexcept;
+    bool disarm_locked(timer_entry& entry) noexcept;
+    /// Fires what is due. Returns the number fired.
+    unsigned fire_timers(std::int64_t now) noexcept;
+    [[nodiscard]] std::size_t timers() const noexcept;
+    spin_lock& timer_lock() noexcept { return timer_lock_; }
+
+    // ---- the watchdog's view -----------------------------------------------------------------------------------
+    /// Odd while a task is being polled. Moves twice per poll.
+    [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::int64_t next_timer_ns() const noexcept { return next_timer_ns_.load(std::memory_order_relaxed); }
+    [[nodiscard]] record* take_lifo() noexcept { return lifo_.exchange(nullptr, std::memory_order_acq_rel); }
+    /// While the owner is stuck: its staged I/O, completions and due timers become ready work of the neighbours.
+    bool take_over(std::int64_t now) noexcept;
+
+    worker_counters counters;
+    std::thread thread;
+    std::atomic<int> tid{0};
+    std::atomic<std::uint64_t> pthread{0};
+    std::atomic<bool> ended{false};
+    std::atomic<bool> abandoned{false};  // the runtime gave up on this thread: it parks when it comes back
+
+private:
+    friend class watchdog;
+    record* next_task() noexcept;
+    record* next_local() noexcept;
+    record* search() noexcept;
+    void poll(record* rec) noexcept;
+    void resume_chain(record* rec) noexcept;
+    record* unwind(record& rec) noexcept;
+    void turn() noexcept;
+    bool spin() noexcept;
+    void park() noexcept;
+    bool leave_search(bool found) noexcept;
+    void report_held_guards(record* rec) noexcept;
+    void push(work_queue<record>& lane, record& rec) noexcept;
+
+    runtime_core& core_;
+    const unsigned index_;
+    unsigned tick_ = 0;
+    unsigned turn_tick_ = 0;
+    int budget_ = 0;
+    int lifo_streak_ = 0;
+    bool searching_ = false;
+    unsigned last_victim_ = 0;
+    std::uint64_t ids_ = 0;
+    std::uint32_t rng_;
+    std::int64_t spin_ns_ = 0;
+
+    alignas(64) std::atomic<std::uint64_t> epoch_{0};
+    std::atomic<record*> current_{nullptr};
+    alignas(64) std::atomic<record*> lifo_{nullptr};
+    work_queue<record> fork_;
+    work_queue<record> wake_;
+    alignas(64) mutable spin_lock timer_lock_;
+    timer_wheel timers_;
+    std::atomic<std::int64_t> next_timer_ns_{timer_wheel::never_ns};
+    std::unique_ptr<driver_port> port_;
+};
+
+/// The worker that this thread is, or null. Not inlined: the address of a thread-local must not survive a suspension.
+worker* this_worker() noexcept;
+
+}  // namespace belay::detail

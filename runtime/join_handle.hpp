@@ -1,0 +1,80 @@
+// What spawn returns. Dropping it changes nothing: the scope joins the task anyway and sees its error anyway.
+#pragma once
+
+#include <belay/runtime/detail/spawned.hpp>
+
+#include <coroutine>
+#include <optional>
+#include <utility>
+
+namespace belay {
+namespace detail {
+
+template <class T, bool Optional>
+class [[nodiscard]] join_awaiter final : public join_operation, public native_awaitable {
+public:
+    explicit join_awaiter(spawned_result<T>& child) noexcept : join_operation{child} {}
+    join_awaiter(join_awaiter&&) = default;
+
+    bool await_ready() noexcept { return ready() && spend_budget(); }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
+        static_assert(task_promise<P>, "belay: join can be awaited only inside a belay::task");
+        return !suspend_on(*awaiting.promise().rec) || start();
+    }
+    auto await_resume() {
+        auto& child = static_cast<spawned_result<T>&>(*child_);
+        if constexpr (Optional) {
+            using value = std::conditional_t<std::is_void_v<T>, bool, T>;
+            if (child.how() == outcome::stopped) return std::optional<value>{};
+            if constexpr (std::is_void_v<T>) {
+                child.result.take();
+                return std::optional<value>{true};
+            } else {
+                return std::optional<value>{child.result.take()};
+            }
+        } else {
+            if (child.how() == outcome::stopped) throw task_stopped{};
+            return child.result.take();
+        }
+    }
+};
+
+}  // namespace detail
+
+/// A spawned task's result to come. Move-only; thread-safe like a pointer. May outlive the scope and the runtime.
+template <class T = void>
+class join_handle {
+public:
+    join_handle() = default;
+    explicit join_handle(detail::spawned_result<T>& child) noexcept : child_{&child} {}
+    join_handle(join_handle&& other) noexcept : child_{std::exchange(other.child_, nullptr)} {}
+    join_handle& operator=(join_handle&& other) noexcept {
+        std::swap(child_, other.child_);
+        return *this;
+    }
+    ~join_handle() {
+        if (child_ != nullptr) child_->release();
+    }
+
+    /// Empty when it was moved from, or when try_spawn found no room.
+    [[nodiscard]] explicit operator bool() const noexcept { return child_ != nullptr; }
+    [[nodiscard]] std::uint64_t id() const noexcept { return child_ != nullptr ? child_->id : 0; }
+    /// True once it has ended and its frames are gone.
+    [[nodiscard]] bool ended() const noexcept { return child_ != nullptr && child_->ended(); }
+
+    /// Suspends until the task has ended. Returns its value (moved out: join once), rethrows its error, throws task_stopped
+    /// if it was stopped. A stop of the joining task ends the wait, not the joined task. The handle must outlive the await.
+    [[nodiscard]] auto join() noexcept { return detail::join_awaiter<T, false>{checked()}; }
+    /// As join(), but empty if the task was stopped (for void: optional<bool>, true when it ended).
+    [[nodiscard]] auto join_optional() noexcept { return detail::join_awaiter<T, true>{checked()}; }
+
+private:
+    detail::spawned_result<T>& checked() const noexcept {
+        if (child_ == nullptr) detail::misuse("join() on an empty join_handle: it was moved from, or try_spawn found no room");
+        return *child_;
+    }
+    detail::spawned_result<T>* child_ = nullptr;
+};
+
+}  // namespace belay

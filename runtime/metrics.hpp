@@ -1,0 +1,60 @@
+// What a runtime counts. Counters have one writer each (their worker), are relaxed, and are summed when scraped.
+#pragma once
+
+#include <belay/runtime/driver.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace belay {
+
+/// A worker's counters at one moment. All totals count from the start of the runtime.
+struct worker_metrics {
+    std::uint64_t polls = 0;            ///< times a task was resumed
+    std::uint64_t spawned = 0;          ///< tasks spawned on this worker, branches excluded
+    std::uint64_t completed = 0;        ///< tasks that ended here with a value
+    std::uint64_t failed = 0;           ///< ... with an error
+    std::uint64_t stopped = 0;          ///< ... as stopped
+    std::uint64_t steals = 0;           ///< tasks taken from another worker's queues
+    std::uint64_t parks = 0;            ///< times the worker went to sleep in its driver
+    std::uint64_t wakeups = 0;          ///< times it was woken by a notification
+    std::uint64_t budget_yields = 0;    ///< tasks that were made to yield by their budget
+    std::uint64_t timers_fired = 0;
+    std::uint64_t takeovers = 0;        ///< times a neighbour took over its I/O, timers or queues while it was stuck
+    std::uint64_t busy_ns = 0;          ///< estimated from samples: time inside tasks
+    std::uint64_t io_submitted = 0;
+    std::uint64_t io_completed = 0;
+    std::uint64_t io_enters = 0;        ///< system calls of the driver
+    std::uint64_t io_overflows = 0;
+    std::array<std::uint64_t, io_opcode_count> io_completed_by_opcode{};
+    std::size_t queue_depth = 0;        ///< ready tasks in its own queues
+    std::size_t io_in_flight = 0;
+    std::size_t timers = 0;             ///< armed
+};
+
+struct blocking_pool_metrics {
+    std::string name;
+    std::size_t threads = 0;
+    std::size_t idle = 0;
+    std::size_t queued = 0;
+    std::size_t waiting = 0;            ///< tasks that wait for room in the queue
+    std::uint64_t completed = 0;
+    std::uint64_t rejected = 0;
+    std::uint64_t queue_wait_ns = 0;    ///< summed over all started functions
+    std::uint64_t run_ns = 0;           ///< summed over all completed functions
+};
+
+struct runtime_metrics {
+    std::string runtime;                ///< the runtime's name
+    std::string backend;                ///< "uring" or "asio"
+    std::string backend_reason;
+    std::size_t live_tasks = 0;         ///< spawned and not ended
+    std::size_t injected = 0;           ///< depth of the global injection queue
+    std::vector<worker_metrics> workers;
+    std::vector<blocking_pool_metrics> pools;
+};
+
+}  // namespace belay

@@ -1,0 +1,88 @@
+// The seam between the executor and its diagnosis: what the runtime notices, and to whom it says so. `observability`
+// implements it; `runtime` only knows this page.
+#pragma once
+
+#include <belay/runtime/stop.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace belay {
+
+/// One task as a dump sees it. `stack` has the innermost frame first: where each frame awaits (or, for the innermost frame
+/// of a running task, awaited last).
+struct task_snapshot {
+    static constexpr std::size_t max_frames = 32;
+    std::uint64_t id = 0;
+    std::array<char, 48> name{};                          ///< zero-terminated, cut; empty when it has none
+    std::source_location spawned;
+    const char* waiting_on = "";                          ///< "running", "ready", "sleep", "channel.recv", ...
+    std::array<std::source_location, max_frames> stack{};
+    std::size_t depth = 0;                                ///< frames in `stack`
+    bool cut = false;                                     ///< there were more frames
+};
+
+/// A worker that has been inside one poll for longer than the threshold.
+struct worker_stall {
+    std::string_view runtime;
+    unsigned worker = 0;
+    int tid = 0;                                          ///< kernel thread id of the worker
+    std::uint64_t pthread = 0;                            ///< its pthread_t
+    std::chrono::nanoseconds elapsed{};                   ///< since the poll was first seen
+    std::chrono::nanoseconds lateness{};                  ///< how late the watchdog itself was; not the task's fault
+    task_snapshot task;
+    std::size_t queued_behind = 0;                        ///< ready tasks in the worker's own queues
+    bool ended = false;                                   ///< the poll ended before it could be described in full
+};
+
+struct held_lock {
+    const void* lock = nullptr;
+    std::source_location site;
+};
+
+/// What a runtime tells its observer. Every function may be called from any thread, the watchdog's included, while workers
+/// are stuck: it must not wait for a worker and must not use the application's logger. Nothing may be thrown.
+class observer {
+public:
+    observer() = default;
+    observer(const observer&) = delete;
+    observer& operator=(const observer&) = delete;
+    virtual ~observer() = default;
+
+    /// The watchdog saw a poll that has lasted half of `stall_threshold()`: the moment for a first look at the thread's
+    /// clocks, so that worker_stalled() can tell computing from sleeping from starving. Once per poll; about 30 us.
+    virtual void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept {
+        (void)worker, (void)tid, (void)pthread;
+    }
+    /// The watchdog saw a worker stuck for `stall_threshold()`; called again at each doubling while it stays stuck.
+    virtual void worker_stalled(const worker_stall& stall) noexcept = 0;
+    /// A task suspended while it held synchronous locks. On the worker, right after the suspension.
+    virtual void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept = 0;
+    /// Tasks that were still alive when they had to be gone: at shutdown after the grace.
+    virtual void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
+                              std::size_t total) noexcept = 0;
+    /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
+    virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
+    /// A task object was destroyed before it ever ran.
+    virtual void never_awaited(std::source_location made) noexcept = 0;
+
+    /// How long one poll may take before it is reported; zero switches the watchdog's reports off.
+    [[nodiscard]] virtual std::chrono::nanoseconds stall_threshold() const noexcept = 0;
+};
+
+/// Makes the observer of a runtime. `policy` is runtime_options::guardrails; `BELAY_GUARDRAILS` in the environment is
+/// applied on top of it. Throws std::invalid_argument that names the wrong word. Defined by the `observability` room.
+std::shared_ptr<observer> make_observer(std::string_view runtime, std::string_view policy);
+/// For what happens outside any runtime (a task destroyed on a foreign thread). Defined by the `observability` room.
+observer& process_observer() noexcept;
+
+}  // namespace belay

@@ -1,0 +1,101 @@
+// The operation protocol: how a task suspends on something that completes later, and how a stop reaches it.
+//
+//   class my_op : public belay::operation, public belay::detail::native_awaitable {
+//       bool await_ready();                       // fast path: nothing published, nothing to undo
+//       template <belay::task_promise P> bool await_suspend(std::coroutine_handle<P> h) {
+//           return !suspend_on(*h.promise().rec) || start();   // start() registers with whoever will complete it,
+                                                             // and returns false only after complete_inline()
+//       }
+//       T await_resume();
+//       void request_stop(belay::detail::stop_walk&) noexcept override;   // claim it back, then complete(stopped)
+//   };
+//
+// An operation ends exactly once, through complete(). It ends as value if the thing happened and as stopped only if
+// it did not happen. See detail/record.hpp for the states of the slot.
+#pragma once
+
+#include <belay/runtime/detail/record.hpp>
+
+#include <concepts>
+#include <coroutine>
+
+namespace belay {
+namespace detail {
+
+/// Marks the types that a task can `co_await` directly; everything else is awaited through foreign.hpp.
+struct native_awaitable {};
+
+template <class A>
+concept native = std::derived_from<std::remove_cvref_t<A>, native_awaitable>;
+
+}  // namespace detail
+
+/// The promise of a belay task. Operations accept no other coroutine: they need its task record.
+template <class P>
+concept task_promise = std::derived_from<P, detail::promise_base>;
+
+namespace detail {
+
+class operation {
+public:
+    operation() = default;
+    /// Only before it is awaited: nothing refers to it yet.
+    operation(operation&&) noexcept {}
+    operation& operator=(operation&&) = delete;
+
+    /// Asks the operation to end as stopped. Called by the one stopper that claimed it, from any thread, possibly
+    /// before start() has run. Never blocks, never runs user code; may call complete().
+    virtual void request_stop(stop_walk& walk) noexcept = 0;
+    /// A word for dumps: "sleep", "channel.recv", "tcp.read". Static storage.
+    [[nodiscard]] virtual const char* what() const noexcept = 0;
+
+    [[nodiscard]] record* owner() const noexcept { return rec_; }
+
+protected:
+    ~operation() = default;
+
+    /// Publishes this operation in the record's slot. False when the scope is already stopped: the record has been
+    /// queued to unwind, and the awaiter must return true from await_suspend without touching itself again.
+    bool suspend_on(record& rec) noexcept {
+        rec_ = &rec;
+        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with stop_node::reason
+        if (!rec.node().stopped()) [[likely]] return true;
+        return !withdraw_stopped(rec);
+    }
+
+    /// start() found the result at hand after publishing. True: go on without suspending (return false from
+    /// await_suspend). False: a stopper is inside request_stop() and will queue the record; stay suspended.
+    bool complete_inline() noexcept {
+        record& rec = *rec_;
+        // acq_rel, pairs with stop_walk::claim and ::release: what the stopper did to the operation is visible.
+        auto old = rec.slot.exchange(record::completed, std::memory_order_acq_rel);
+        if (old & record::claimed_bit) return false;
+        rec.slot.store(record::running, std::memory_order_relaxed);  // only the owner writes from `running`
+        return true;
+    }
+
+    /// Ends the operation. Exactly once, from any thread; the operation may be gone when this returns.
+    void complete(outcome how) noexcept {
+        if (record* rec = finish(how)) schedule(*rec);
+    }
+    /// The same for I/O completions, which queue behind what is ready already.
+    void complete_fair(outcome how) noexcept {
+        if (record* rec = finish(how)) schedule_fair(*rec);
+    }
+    /// The record to queue, or null when a stopper will do it.
+    record* finish(outcome how) noexcept {
+        record* rec = rec_;
+        if (how == outcome::stopped) rec->set_stopped();
+        // acq_rel, pairs with stop_walk::claim: release makes the result visible to whoever queues the record.
+        auto old = rec->slot.exchange(record::completed, std::memory_order_acq_rel);
+        return (old & record::claimed_bit) ? nullptr : rec;
+    }
+
+private:
+    bool withdraw_stopped(record& rec) noexcept;  // cold: true when the record was queued as stopped
+
+    record* rec_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace belay

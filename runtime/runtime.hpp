@@ -1,0 +1,104 @@
+// The runtime: N workers, each with its own queues, timers and driver port, one watchdog thread, and a root scope.
+//
+//     int main() {
+//         belay::runtime runtime;                       // one worker per CPU that the process may use
+//         return runtime.block_on(program());
+//     }
+#pragma once
+
+#include <belay/runtime/detail/block_on.hpp>
+#include <belay/runtime/driver.hpp>
+#include <belay/runtime/metrics.hpp>
+#include <belay/runtime/observer.hpp>
+#include <belay/runtime/scope.hpp>
+#include <belay/runtime/task.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace belay {
+
+struct blocking_options;
+
+/// Validated by the constructor; a wrong value throws std::invalid_argument that names the field.
+struct runtime_options {
+    /// 0: the CPUs that affinity and the cgroup quota allow. At most 256.
+    unsigned workers = 0;
+    /// The label `runtime` of its metrics and reports.
+    std::string name = "belay";
+    /// automatic: io_uring where it works, else Asio (epoll). `BELAY_IO` in the environment decides for automatic.
+    io_backend io = io_backend::automatic;
+    /// Ready work of a stuck worker is taken over within two of these (promise 6). 100 us to 1 s; 0 switches takeover off.
+    std::chrono::nanoseconds takeover_tick = std::chrono::microseconds{500};
+    /// Threads and queue of spawn_blocking's pool.
+    unsigned blocking_threads = 64;
+    std::size_t blocking_queue = 1024;
+    std::chrono::milliseconds blocking_keep_alive{10'000};
+    /// What the destructor gives running tasks to end.
+    std::chrono::milliseconds shutdown_grace{5'000};
+    /// Guardrail policy, e.g. "stall=panic:50ms,lock=log"; BELAY_GUARDRAILS is applied on top of it.
+    std::string guardrails{};
+    /// Microseconds an idle worker looks for work before it sleeps; negative: calibrated at start, 0: never.
+    int spin_us = -1;
+};
+
+/// What shutdown() found.
+struct shutdown_report {
+    std::size_t abandoned = 0;               ///< tasks that did not end within the grace
+    std::vector<task_snapshot> survivors;    ///< the first of them, at most 64
+    [[nodiscard]] bool clean() const noexcept { return abandoned == 0; }
+};
+
+/// Owns threads; neither copied nor moved. All members are thread-safe, but not from inside one of its own tasks where
+/// they wait (block_on, shutdown): that is a named failure. Several runtimes live side by side; each can be made and
+/// destroyed at any time.
+class runtime {
+public:
+    explicit runtime(runtime_options options = {});
+    runtime(const runtime&) = delete;
+    runtime& operator=(const runtime&) = delete;
+    /// shutdown(options.shutdown_grace) if that has not been called.
+    ~runtime();
+
+    /// Runs a task, or the task that a callable returns, on a worker and waits for it. Returns its value, rethrows its error,
+    /// throws task_stopped if it was stopped. From a thread that is not a worker.
+    template <class T>
+    T block_on(task<T> root, std::source_location here = std::source_location::current()) {
+        detail::block_on_record<T> record{*core_, root_scope(), std::move(root), here};
+        return record.run();
+    }
+    template <std::invocable F>
+        requires detail::is_task<std::invoke_result_t<F>>
+    auto block_on(F&& callable, std::source_location here = std::source_location::current()) {
+        auto body = std::forward<F>(callable);  // lives until the task has ended: captures do not dangle
+        return block_on(body(), here);
+    }
+
+    /// Spawns into the runtime's root scope, whose policy is `isolate`: an error is counted and reported with the spawn
+    /// site. Any thread. Throws scope_closed after shutdown has begun. See scope::spawn for arguments and lifetime.
+    template <class F, class... Args>
+    auto spawn(F&& callable, Args&&... args) {
+        return root_scope().spawn(std::forward<F>(callable), std::forward<Args>(args)...);
+    }
+
+    /// Stops all tasks, waits until they have ended or the grace has passed, ends the threads. What did not end is
+    /// abandoned: leaked, counted, reported, never destroyed by force. Idempotent.
+    shutdown_report shutdown(std::chrono::nanoseconds grace);
+
+    [[nodiscard]] unsigned workers() const noexcept;
+    [[nodiscard]] const std::string& name() const noexcept;
+    /// A snapshot for dashboards; O(workers), takes no lock that a task can hold.
+    [[nodiscard]] runtime_metrics metrics() const;
+    /// "uring" or "asio", and why.
+    [[nodiscard]] std::string_view io_driver() const noexcept;
+    [[nodiscard]] std::string_view io_driver_reason() const noexcept;
+
+    [[nodiscard]] detail::runtime_core& core() const noexcept { return *core_; }
+
+private:
+    [[nodiscard]] scope& root_scope() const noexcept;
+    std::shared_ptr<detail::runtime_core> core_;
+};
+
+}  // namespace belay

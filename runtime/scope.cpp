@@ -1,0 +1,345 @@
+#include <belay/runtime/scope.hpp>
+
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/observer.hpp>
+
+#include <mutex>
+#include <stdexcept>
+
+namespace belay {
+
+using detail::child_record;
+using detail::outcome;
+using detail::record;
+using detail::scope_room;
+using detail::worker;
+using detail::worker_counters;
+
+scope::scope(detail::runtime_core& core, const scope_options& o) : options_{o}, core_{core} {
+    if (o.max_tasks == 0 || o.max_tasks > 4'000'000'000ULL)
+        throw std::invalid_argument("belay: scope_options.max_tasks must be between 1 and 4,000,000,000");
+}
+
+scope::~scope() { delete[] shards_.load(std::memory_order_relaxed); }
+
+// ---- registry --------------------------------------------------------------------------------------------------
+
+// Shard 0 is inside the scope and serves scopes that one worker uses; the others are made when a second one spawns.
+scope::shard& scope::shard_at(std::uint16_t index) noexcept {
+    // acquire, pairs with the release below: the shards are constructed.
+    return index == 0 ? first_ : shards_.load(std::memory_order_acquire)[index - 1];
+}
+
+void scope::adopt(child_record& child) noexcept {
+    worker* w = detail::this_worker();
+    bool local = w != nullptr && &w->core() == &core_;
+    auto index = static_cast<std::uint16_t>(local ? w->index() : 0);
+    if (index != 0 && shards_.load(std::memory_order_acquire) == nullptr) {
+        shard* made = new (std::nothrow) shard[core_.workers.size()];
+        shard* expected = nullptr;
+        // acq_rel: publishes our shards, or makes those of the winner visible.
+        if (made == nullptr) {
+            index = 0;  // memory is exhausted: share the first shard
+        } else if (!shards_.compare_exchange_strong(expected, made, std::memory_order_acq_rel)) {
+            delete[] made;
+        }
+    }
+    child.id = local ? w->next_id() : core_.next_foreign_id();
+    child.shard_ = index;
+    shard& home = shard_at(index);
+    {
+        std::scoped_lock guard(home.lock);
+        child.next_sibling_ = home.head;
+        if (home.head != nullptr) home.head->prev_ = &child;
+        home.head = &child;
+    }
+    if (local) {
+        worker_counters::bump(w->counters.spawned);
+        w->push_fork(child);
+    } else {
+        core_.inject(child);
+    }
+}
+
+void scope::add_children(detail::stop_walk& walk) noexcept {
+    auto walk_shard = [&](shard& s) {
+        std::scoped_lock guard(s.lock);  // a child cannot unlink itself, hence not end, while it is looked at
+        for (child_record* c = s.head; c != nullptr; c = c->next_sibling_) walk.add(*c);
+    };
+    if (body_ != nullptr) walk.add(*body_);
+    walk_shard(first_);
+    // A child that is linked later sees the stopped node at its first suspension.
+    if (shard* more = shards_.load(std::memory_order_acquire))
+        for (std::size_t i = 0; i + 1 < core_.workers.size(); ++i) walk_shard(more[i]);
+}
+
+// ---- room ------------------------------------------------------------------------------------------------------
+
+// All of "how many", "is it full" and "does somebody wait" is one word, so each decision is one atomic step: a child that
+// ends cannot miss a waiter that found the scope full, and no reservation overshoots the limit even for a moment.
+scope::reservation scope::reserve() noexcept {
+    if (is_root_ && node.stopped()) return reservation::closed;  // the runtime shuts down
+    auto seen = pending_.load(std::memory_order_relaxed);
+    for (;;) {
+        if (seen == 0) return reservation::closed;
+        if ((seen & waiters_bit) != 0 || children_of(seen) >= options_.max_tasks) return reservation::full;
+        // relaxed: the child is published by its shard and its queue.
+        if (pending_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return reservation::granted;
+    }
+}
+
+/// The child that found no memory for its record hands its room on, like one that has ended.
+void scope::give_back() noexcept {
+    if (record* parent = leave(child_unit)) detail::schedule(*parent);
+}
+
+void scope::reserve_or_throw() {
+    switch (reserve()) {
+    case reservation::granted: return;
+    case reservation::full: throw scope_full{};
+    case reservation::closed: throw scope_closed{};
+    }
+}
+
+// ---- ends ------------------------------------------------------------------------------------------------------
+
+record* scope::child_ended(child_record& child, outcome how, const std::exception_ptr* error) noexcept {
+    if (worker* w = detail::this_worker(); w != nullptr) {
+        auto& c = w->counters;
+        worker_counters::bump(how == outcome::value ? c.completed : how == outcome::error ? c.failed : c.stopped);
+    }
+    if (how == outcome::stopped) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
+    if (error != nullptr) failed(*error, child.spawn_site(), false);
+    {
+        std::scoped_lock guard(shard_at(child.shard_).lock);
+        if (child.next_sibling_ != nullptr) child.next_sibling_->prev_ = child.prev_;
+        (child.prev_ != nullptr ? child.prev_->next_sibling_ : shard_at(child.shard_).head) = child.next_sibling_;
+    }
+    child.how_ = how;
+    detail::join_operation* joiner = nullptr;
+    {
+        std::scoped_lock guard(child.join_lock_);
+        joiner = child.joiner_;
+        // release, pairs with ended(): the result is visible.
+        child.ended_.store(true, std::memory_order_release);
+    }
+    if (joiner != nullptr) joiner->complete(outcome::value);
+    child.release();
+    return leave(child_unit);
+}
+
+/// Gives up one unit of pending_: a child's, the body's or the timer's. A child hands its room to the first of those who
+/// wait for it, so nobody overtakes them. Returns the parent if this was the last unit; otherwise the scope may be gone when
+/// the unit is, so nothing of it is touched after that.
+record* scope::leave(std::uint64_t unit) noexcept {
+    bool root = is_root_;
+    detail::runtime_core& core = core_;
+    auto seen = pending_.load(std::memory_order_acquire);
+    std::uint64_t left = 0;
+    for (;;) {
+        if (unit == child_unit && (seen & waiters_bit) != 0) {
+            scope_room* next = nullptr;
+            {
+                std::scoped_lock guard(lock_);
+                next = waiters_head_;
+                if (next != nullptr) unlink(*next);
+            }
+            if (next != nullptr) {
+                next->complete(outcome::value);
+                return nullptr;
+            }
+            seen = pending_.load(std::memory_order_acquire);
+            continue;
+        }
+        left = seen - unit;
+        if (left == timer_unit) {
+            // Only an armed timer would be left. If it can be disarmed its unit is ours too; if not, fire() is about to give it
+            // up, and whoever is second finishes.
+            if (detail::disarm_timer(timer_)) unit += timer_unit;
+            left = pending_.fetch_sub(unit, std::memory_order_acq_rel) - unit;
+            break;
+        }
+        // acq_rel: the last one sees the errors and results of all the others.
+        if (pending_.compare_exchange_weak(seen, left, std::memory_order_acq_rel, std::memory_order_acquire)) break;
+    }
+    if (root) {
+        if (left == body_unit) core.root_drained();
+        return nullptr;
+    }
+    if (left != 0) return nullptr;
+    bool pass_on = !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) && enclosing_stopped();
+    return finish(pass_on ? outcome::stopped : outcome::value);
+}
+
+/// Under lock_: takes a waiter out of the queue.
+void scope::unlink(scope_room& room) noexcept {
+    (room.prev_ != nullptr ? room.prev_->next_ : waiters_head_) = room.next_;
+    (room.next_ != nullptr ? room.next_->prev_ : waiters_tail_) = room.prev_;
+    room.linked_ = false;
+    if (waiters_head_ == nullptr) pending_.fetch_and(~waiters_bit, std::memory_order_relaxed);
+}
+
+void scope::failed(const std::exception_ptr& error, std::source_location site, bool is_body) noexcept {
+    if (node.stopped() && detail::is_task_stopped(error)) return;  // a consequence of the stop, not a cause of anything
+    if (!is_body && options_.on_error == on_error::isolate) {
+        detail::report_lost_error(core_, options_.name, site, error);
+        return;
+    }
+    bool first = false;
+    {
+        std::scoped_lock guard(lock_);
+        first = !first_error_;
+        if (first) first_error_ = error;
+        if (options_.on_error == on_error::collect) {
+            try {
+                errors_.push_back(error);
+            } catch (...) {
+                // out of memory: the first one is kept in any case
+            }
+            return;
+        }
+    }
+    if (first) {
+        stop_children(stop_reason::sibling_failed);
+    } else {
+        detail::report_lost_error(core_, options_.name, site, error);
+    }
+}
+
+void scope::deadline_timer::fire() noexcept {
+    scope_.stop_children(stop_reason::deadline);
+    if (record* parent = scope_.leave(timer_unit)) detail::schedule(*parent);
+}
+
+// ---- the parent's side -----------------------------------------------------------------------------------------
+
+void scope::open_under(record& parent) noexcept {
+    open(parent);
+    is_root_ = false;
+    if (!options_.deadline.set()) return;
+    auto own = options_.deadline.resolve(detail::now_ns());
+    if (own >= node.deadline_ns) return;  // an enclosing deadline comes first: no timer of our own
+    node.deadline_ns = own;
+    own_deadline_ = true;
+}
+
+bool scope::suspend_parent(record& parent, record& body) noexcept {
+    body_ = &body;
+    if (own_deadline_) {
+        pending_.fetch_add(timer_unit, std::memory_order_relaxed);  // before the timer can fire
+    }
+    if (!suspend_on(parent)) {
+        // Stopped before it began: the body never runs. Children that were spawned by a body that is not a coroutine would be
+        // joined below; here the body is lazy, so there are none.
+        return false;
+    }
+    if (own_deadline_) detail::arm_timer(timer_, node.deadline_ns);
+    return true;
+}
+
+/// Its own deadline stopped something in it, and nothing failed.
+bool scope::overran() const noexcept {
+    return !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) &&
+           node.reason.load(std::memory_order_relaxed) == stop_reason::deadline;
+}
+
+void scope::throw_outcome() {
+    if (options_.on_error == on_error::collect && !errors_.empty()) throw scope_errors{std::move(errors_)};
+    if (first_error_) std::rethrow_exception(first_error_);
+    if (overran()) throw deadline_exceeded{};
+}
+
+namespace detail {
+
+child_record::child_record(scope& parent, std::source_location site) noexcept
+    : record{parent.core_, parent.node, site}, scope_{&parent} {}
+
+record* child_record::end_child(outcome how, const std::exception_ptr* error) noexcept {
+    return scope_->child_ended(*this, how, error);
+}
+
+// ---- join ------------------------------------------------------------------------------------------------------
+
+bool join_operation::start() noexcept {
+    enum class found : std::uint8_t { waiting, stopped, ended } now = found::waiting;
+    {
+        std::scoped_lock guard(child_->join_lock_);
+        if (stopped_early_) {
+            now = found::stopped;
+        } else if (child_->ended()) {
+            now = found::ended;
+        } else {
+            if (child_->joiner_ != nullptr) misuse("two tasks join the same join_handle at once: join a task once");
+            child_->joiner_ = this;
+        }
+    }
+    if (now == found::waiting) return true;
+    if (now == found::ended) return !complete_inline();
+    complete(outcome::stopped);
+    return true;
+}
+
+void join_operation::request_stop(stop_walk&) noexcept {
+    {
+        std::scoped_lock guard(child_->join_lock_);
+        if (child_->joiner_ != this) {
+            stopped_early_ = true;  // not started yet; or being completed, then this changes nothing
+            return;
+        }
+        if (child_->ended()) return;  // the child has taken us and completes
+        child_->joiner_ = nullptr;
+    }
+    complete(outcome::stopped);
+}
+
+// ---- spawn_when_free -------------------------------------------------------------------------------------------
+
+bool scope_room::try_reserve() {
+    switch (scope_->reserve()) {
+    case scope::reservation::granted: return true;
+    case scope::reservation::closed: closed_ = true; return true;
+    case scope::reservation::full: return false;
+    }
+    return false;
+}
+
+bool scope_room::start() noexcept {
+    enum class found : std::uint8_t { waiting, stopped, room } now = found::waiting;
+    {
+        std::scoped_lock guard(scope_->lock_);
+        auto seen = scope_->pending_.load(std::memory_order_relaxed);
+        while (!stopped_early_) {
+            bool full = (seen & scope::waiters_bit) != 0 || scope::children_of(seen) >= scope_->options_.max_tasks;
+            auto wanted = full ? seen | scope::waiters_bit : seen + 1;
+            if (!scope_->pending_.compare_exchange_weak(seen, wanted, std::memory_order_relaxed)) continue;
+            if (!full) {
+                now = found::room;
+                break;
+            }
+            prev_ = scope_->waiters_tail_;
+            (prev_ != nullptr ? prev_->next_ : scope_->waiters_head_) = this;
+            scope_->waiters_tail_ = this;
+            linked_ = true;
+            return true;
+        }
+        if (now == found::waiting) now = found::stopped;
+    }
+    if (now == found::room) return !complete_inline();
+    complete(outcome::stopped);
+    return true;
+}
+
+void scope_room::request_stop(stop_walk&) noexcept {
+    {
+        std::scoped_lock guard(scope_->lock_);
+        if (!linked_) {
+            stopped_early_ = true;  // not started yet; or handed room already, then this changes nothing
+            return;
+        }
+        scope_->unlink(*this);
+    }
+    complete(outcome::stopped);
+}
+
+}  // namespace detail
+}  // namespace belay

@@ -1,0 +1,131 @@
+// when_all: runs a fixed number of tasks concurrently and returns all their values.
+//
+//     auto [user, rights] = co_await belay::when_all(load_user(id), load_rights(id));
+#pragma once
+
+#include <belay/runtime/detail/branches.hpp>
+
+#include <exception>
+#include <source_location>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace belay {
+namespace detail {
+
+template <class T>
+using non_void_t = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+template <class T>
+non_void_t<T> take_non_void(task<T>& t) {
+    if constexpr (std::is_void_v<T>) {
+        task_access::result(t).take();
+        return {};
+    } else {
+        return task_access::result(t).take();
+    }
+}
+
+template <class... Ts>
+class [[nodiscard]] when_all_awaiter final : public branch_group, public native_awaitable {
+public:
+    explicit when_all_awaiter(task<Ts>&&... tasks) : branches_{std::move(tasks)...} {}
+
+    static bool await_ready() noexcept { return false; }
+
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> awaiting) noexcept {
+        static_assert(task_promise<P>, "belay: when_all can be awaited only inside a belay::task");
+        record& parent = *awaiting.promise().rec;
+        open(parent);
+        branches_.make(parent, *this, awaiting.promise().site);
+        pending_.store(sizeof...(Ts), std::memory_order_relaxed);  // published with the branches
+        if (!suspend_on(parent)) return std::noop_coroutine();
+        // The first branch runs here and now, the others wait for a thief or for this worker.
+        fork_from_second(std::make_index_sequence<sizeof...(Ts) - 1>{});
+        return continue_in(branches_.template get<0>());
+    }
+
+    std::tuple<non_void_t<Ts>...> await_resume() {
+        if (error_) std::rethrow_exception(error_);
+        return take_all(std::index_sequence_for<Ts...>{});
+    }
+
+    [[nodiscard]] const char* what() const noexcept override { return "when_all"; }
+
+private:
+    template <std::size_t... I>
+    void fork_from_second(std::index_sequence<I...>) noexcept {
+        (fork(branches_.template get<I + 1>()), ...);
+    }
+    template <std::size_t... I>
+    std::tuple<non_void_t<Ts>...> take_all(std::index_sequence<I...>) {
+        // Braces: the elements are taken from first to last.
+        return std::tuple<non_void_t<Ts>...>{take_non_void(branches_.template get<I>().work)...};
+    }
+
+    void add_children(stop_walk& walk) noexcept override {
+        branches_.each([&](auto& b) { walk.add(b); });
+    }
+
+    record* branch_done(record&, std::size_t index, outcome how) noexcept override {
+        if (how == outcome::error) [[unlikely]] fail(index);
+        if (how == outcome::stopped) stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
+        if (!last_branch()) return nullptr;
+        bool pass_on = !error_ && stopped_.load(std::memory_order_relaxed) && enclosing_stopped();
+        return finish(pass_on ? outcome::stopped : outcome::value);
+    }
+
+    /// The first error is the outcome and stops the siblings; a task_stopped raised after the stop is never first.
+    void fail(std::size_t index) noexcept {
+        std::size_t i = 0;
+        branches_.each([&](auto& b) {
+            if (i++ != index) return;
+            const auto& error = task_access::result(b.work).error();
+            if (node.stopped() && is_task_stopped(error)) return;
+            if (!failed_.exchange(true, std::memory_order_acq_rel)) {  // acq_rel: one writer of error_, seen via pending_
+                error_ = error;
+                stop_children(stop_reason::sibling_failed);
+            } else {
+                report_lost_error(b.core(), "when_all", b.spawn_site(), error);
+            }
+        });
+    }
+
+    branch_set<Ts...> branches_;
+    std::exception_ptr error_;
+    std::atomic<bool> failed_{false};
+    std::atomic<bool> stopped_{false};
+};
+
+template <class... Ts>
+struct [[nodiscard("belay: when_all does nothing until it is awaited: write co_await when_all(...)")]] when_all_op
+    : native_awaitable {
+    std::tuple<task<Ts>...> tasks;
+    explicit when_all_op(task<Ts>&&... t) : tasks{std::move(t)...} {}
+    when_all_awaiter<Ts...> operator co_await() && {
+        return std::apply([](auto&... t) { return when_all_awaiter<Ts...>{std::move(t)...}; }, tasks);
+    }
+};
+
+template <class... Ts>
+when_all_op<Ts...> make_when_all(task<Ts>&&... tasks) {
+    return when_all_op<Ts...>{std::move(tasks)...};
+}
+
+}  // namespace detail
+
+/// Awaits all of the tasks or operations, concurrently, and returns a tuple of their values (std::monostate for void).
+/// The first error stops the others and is rethrown when all have ended; further errors are counted and reported.
+/// On stop: all branches are stopped and awaited. Errors: those of the branches. Complexity: no allocation but the
+/// branches' frames; the first branch runs at once on this worker.
+template <class... As>
+    requires(sizeof...(As) > 0)
+auto when_all(As&&... awaitables) {
+    return detail::make_when_all(as_task(std::forward<As>(awaitables))...);
+}
+
+}  // namespace belay

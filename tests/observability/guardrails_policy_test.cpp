@@ -1,0 +1,105 @@
+#include <belay/observability/guardrails.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace belay {
+namespace {
+
+using namespace std::chrono_literals;
+using guardrails::action;
+using guardrails::parse_policy;
+using guardrails::policy;
+
+policy all_log() {
+    policy result;
+    result[guardrail::blocked_worker].threshold = 7ms;
+    return result;
+}
+
+std::string refusal_of(std::string_view text) {
+    try {
+        (void)parse_policy(text, all_log());
+    } catch (const std::invalid_argument& wrong) {
+        return wrong.what();
+    }
+    return "accepted";
+}
+
+TEST(GuardrailPolicy, AnEmptyTextChangesNothing) {
+    EXPECT_EQ(parse_policy("", all_log()), all_log());
+    EXPECT_EQ(parse_policy(" , ,", all_log()), all_log());
+}
+
+TEST(GuardrailPolicy, EachWordChangesItsGuardrailOnly) {
+    for (std::size_t i = 0; i < guardrail_count; ++i) {
+        auto kind = static_cast<guardrail>(i);
+        auto expected = all_log();
+        expected[kind].then = action::callback;
+        EXPECT_EQ(parse_policy(std::string{guardrails::policy_word(kind)} + "=callback", all_log()), expected);
+    }
+}
+
+TEST(GuardrailPolicy, TheExampleOfTheDocumentationMeansWhatItSays) {
+    auto parsed = parse_policy("stall=panic:50ms,lock=log,leak=off", all_log());
+    EXPECT_EQ(parsed[guardrail::blocked_worker], (guardrails::rule{action::panic, 50ms}));
+    EXPECT_EQ(parsed[guardrail::guard_across_suspension].then, action::log);
+    EXPECT_EQ(parsed[guardrail::task_leak].then, action::off);
+}
+
+TEST(GuardrailPolicy, ThresholdsHaveUnits) {
+    auto threshold = [](const char* text) { return parse_policy(text, all_log())[guardrail::blocked_worker].threshold; };
+    EXPECT_EQ(threshold("stall=log:500us"), 500us);
+    EXPECT_EQ(threshold("stall=log:50ms"), 50ms);
+    EXPECT_EQ(threshold("stall=log:1s"), 1s);
+    EXPECT_EQ(threshold("stall=log:250ns"), 250ns);
+    EXPECT_EQ(threshold("stall=log"), 7ms) << "without one the threshold stays";
+}
+
+TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
+    auto parsed = parse_policy(" all = off , stall = log : 9ms ", all_log());
+    for (std::size_t i = 0; i < guardrail_count; ++i)
+        EXPECT_EQ(parsed.rules[i].then, static_cast<guardrail>(i) == guardrail::blocked_worker ? action::log : action::off);
+    EXPECT_EQ(parsed[guardrail::blocked_worker].threshold, 9ms);
+}
+
+TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
+    EXPECT_EQ(refusal_of("stal=log"),
+              "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, all");
+    EXPECT_EQ(refusal_of("lock=warn"),
+              "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
+    EXPECT_EQ(refusal_of("lock"),
+              "belay: guardrail policy \"lock\": \"lock\" has no '='; write guardrail=action, for example stall=panic:50ms");
+    EXPECT_EQ(refusal_of("lock=log:50ms"), "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall does");
+}
+
+TEST(GuardrailPolicy, WrongThresholdsAreRefused) {
+    for (const char* text : {"50", "ms", "50m", "-1ms", "0ms", "1.5s", "", "999999999999999999999s", "4000s", "9223372036854775807s"})
+        EXPECT_NE(refusal_of(std::string{"stall=log:"} + text).find("is not a threshold"), std::string::npos) << text;
+}
+
+TEST(GuardrailPolicy, TheEnvironmentIsAppliedOnTop) {
+    ::setenv("BELAY_GUARDRAILS", "stall=off", 1);
+    auto effective = guardrails::effective_policy("stall=panic:5ms,lock=off");
+    EXPECT_EQ(effective[guardrail::blocked_worker].then, action::off);
+    EXPECT_EQ(effective[guardrail::guard_across_suspension].then, action::off);
+    ::setenv("BELAY_GUARDRAILS", "stall=maybe", 1);
+    EXPECT_THROW((void)guardrails::effective_policy(""), std::invalid_argument);
+    try {
+        (void)guardrails::effective_policy("");
+    } catch (const std::invalid_argument& wrong) {
+        EXPECT_NE(std::string{wrong.what()}.find("(from BELAY_GUARDRAILS in the environment)"), std::string::npos);
+    }
+    ::unsetenv("BELAY_GUARDRAILS");
+}
+
+TEST(GuardrailPolicy, LostErrorsNeverPanicByDefaultBecauseIsolateScopesExpectThem) {
+    EXPECT_EQ(guardrails::default_policy()[guardrail::lost_error].then, action::log);
+    EXPECT_GE(guardrails::default_policy()[guardrail::blocked_worker].threshold, 50ms);
+}
+
+}  // namespace
+}  // namespace belay

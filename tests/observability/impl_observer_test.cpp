@@ -1,0 +1,195 @@
+// The observer without a runtime: stuck threads that are no workers, and clocks that are read and not waited for.
+#include <belay/observability/impl/allow_registry.hpp>
+#include <belay/observability/impl/guardrail_observer.hpp>
+#include <belay/tests/observability/capture_sink.hpp>
+#include <belay/tests/observability/stuck_thread.hpp>
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <thread>
+
+namespace belay {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::shared_ptr<detail::guardrail_observer> observe(std::string_view policy) {
+    return std::dynamic_pointer_cast<detail::guardrail_observer>(make_observer("test", policy));
+}
+
+worker_stall stall_of(test::stuck_thread& thread, std::chrono::nanoseconds elapsed) {
+    worker_stall stall;
+    stall.runtime = "test";
+    stall.worker = 3;
+    stall.tid = thread.tid();
+    stall.pthread = thread.pthread();
+    stall.elapsed = elapsed;
+    stall.task.id = 17;
+    stall.task.spawned = std::source_location::current();
+    stall.task.stack[0] = std::source_location::current();
+    stall.task.depth = 1;
+    stall.queued_behind = 2;
+    return stall;
+}
+
+std::string first_text(const test::captured_reports& captured, guardrail kind) {
+    auto reports = captured.sink->of(kind);
+    return reports.empty() ? "no report" : reports.front().to_text();
+}
+
+TEST(Observer, AThreadThatComputesIsReportedAsAHogWithItsStack) {
+    test::captured_reports captured;
+    auto observer = observe("all=log,stall=log:5ms");
+    test::hog_thread hog;
+    // A host that gives the thread no CPU makes the verdict "starved"; then it is asked again, as the watchdog does.
+    for (int i = 1; captured.sink->written() == 0; ++i) observer->worker_stalled(stall_of(hog, 10ms * i));
+    auto reports = captured.sink->of(guardrail::blocked_worker);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    auto text = reports[0].to_text();
+    EXPECT_NE(text.find("COMPUTING WITHOUT A PAUSE"), std::string::npos) << text;
+    EXPECT_NE(text.find("behind it"), std::string::npos) << text;
+    EXPECT_EQ(observer->counts().stalls_hog, 1U);
+    EXPECT_EQ(observer->counts()[guardrail::blocked_worker], 1U);
+}
+
+TEST(Observer, AThreadThatSleepsIsReportedWithItsSystemCall) {
+    test::captured_reports captured;
+    auto observer = observe("all=log,stall=log:5ms");
+    test::blocked_thread blocked;
+    observer->worker_suspected(3, blocked.tid(), blocked.pthread());
+    observer->worker_stalled(stall_of(blocked, 10ms));
+    auto text = first_text(captured, guardrail::blocked_worker);
+    EXPECT_NE(text.find("ASLEEP IN A SYSTEM CALL"), std::string::npos) << text;
+    EXPECT_NE(text.find("read(fd=" + std::to_string(blocked.fd()) + " -> pipe:["), std::string::npos) << text;
+    EXPECT_NE(text.find("read_in_a_named_function"), std::string::npos) << text;
+    EXPECT_NE(text.find("read without a signal"), std::string::npos) << text;
+}
+
+TEST(Observer, OnePollIsReportedOnce) {
+    test::captured_reports captured;
+    auto observer = observe("all=log,stall=log:100s");  // so long that the computed starts cannot differ by half of it
+    test::blocked_thread blocked;
+    for (auto elapsed : {100s, 101s, 102s}) observer->worker_stalled(stall_of(blocked, elapsed));
+    EXPECT_EQ(captured.sink->written(), 1U);
+    EXPECT_EQ(observer->counts()[guardrail::blocked_worker], 1U);
+}
+
+TEST(Observer, TheStallThresholdIsZeroWhenStallsAreOff) {
+    EXPECT_EQ(observe("stall=off")->stall_threshold(), 0ns);
+    EXPECT_EQ(observe("stall=log:70ms")->stall_threshold(), 70ms);
+}
+
+TEST(Observer, AnAllowScopeKeepsAStallSilent) {
+    test::captured_reports captured;
+    auto observer = observe("all=log,stall=log:5ms");
+    int self = static_cast<int>(::syscall(SYS_gettid));
+    EXPECT_FALSE(detail::thread_is_allowed(self));
+    {
+        guardrails::allow outer{"outer"};
+        guardrails::allow inner{"inner"};
+        EXPECT_TRUE(detail::thread_is_allowed(self));
+        worker_stall stall;
+        stall.tid = self;
+        stall.pthread = static_cast<std::uint64_t>(::pthread_self());
+        stall.elapsed = 10ms;
+        observer->worker_stalled(stall);
+        std::thread{[&] { EXPECT_FALSE(detail::thread_is_allowed(static_cast<int>(::syscall(SYS_gettid)))); }}.join();
+    }
+    EXPECT_FALSE(detail::thread_is_allowed(self));
+    EXPECT_EQ(captured.sink->written(), 0U);
+    EXPECT_EQ(observer->counts()[guardrail::blocked_worker], 0U);
+}
+
+TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
+    test::captured_reports captured;
+    auto observer = observe("all=log");
+    task_snapshot task;
+    held_lock lock{&task, std::source_location::current()};
+    observer->guard_across_suspension(task, {&lock, 1});
+    observer->tasks_leaked("test", "shutdown", {&task, 1}, 1);
+    observer->error_lost("connections", std::source_location::current(), std::make_exception_ptr(std::runtime_error("reset")));
+    observer->never_awaited(std::source_location::current());
+    ASSERT_EQ(captured.sink->written(), 4U);
+    for (std::size_t i = 1; i < guardrail_count; ++i) {
+        auto reports = captured.sink->of(static_cast<guardrail>(i));
+        ASSERT_EQ(reports.size(), 1U) << to_string(static_cast<guardrail>(i));
+        EXPECT_EQ(test::missing_part(reports[0]), "") << to_string(static_cast<guardrail>(i));
+        EXPECT_EQ(reports[0].runtime, "test");
+    }
+}
+
+TEST(Observer, WhatIsOffIsCountedAndNotWritten) {
+    test::captured_reports captured;
+    auto observer = observe("all=off");
+    auto before = guardrails::guardrail_counts();
+    observer->never_awaited(std::source_location::current());
+    EXPECT_EQ(captured.sink->written(), 0U);
+    EXPECT_EQ(observer->counts()[guardrail::never_awaited], 1U);
+    EXPECT_EQ(guardrails::guardrail_counts()[guardrail::never_awaited], before[guardrail::never_awaited] + 1);
+}
+
+TEST(Observer, RepetitionsAreCountedAndNotWritten) {
+    test::captured_reports captured;
+    auto observer = observe("all=log");
+    auto where = std::source_location::current();
+    for (int i = 0; i < 99; ++i) observer->never_awaited(where);
+    auto reports = captured.sink->of(guardrail::never_awaited);
+    ASSERT_EQ(reports.size(), 2U);
+    EXPECT_EQ(reports[0].occurrence, 1U);
+    EXPECT_EQ(reports[1].occurrence, 10U);
+    EXPECT_EQ(reports[1].suppressed, 8U);
+    EXPECT_EQ(observer->counts()[guardrail::never_awaited], 99U);
+    EXPECT_EQ(observer->counts().suppressed, 97U);
+}
+
+TEST(Observer, ACallbackGetsWhatTheSinkThenDoesNotGet) {
+    test::captured_reports captured;
+    auto callback = std::make_shared<test::capture_sink>();
+    auto before = guardrails::set_callback(callback);
+    auto observer = observe("all=log,await=callback");
+    observer->never_awaited(std::source_location::current());
+    EXPECT_EQ(callback->written(), 1U);
+    EXPECT_EQ(captured.sink->written(), 0U);
+    guardrails::set_callback(before);
+    observer->never_awaited(std::source_location::current());
+    EXPECT_EQ(captured.sink->written(), 1U) << "without a callback the sink gets it";
+}
+
+TEST(Observer, ATaskDestroyedByAnExceptionIsNotBlamed) {
+    test::captured_reports captured;
+    auto observer = observe("all=log");
+    struct destroyed_by_exception {
+        detail::guardrail_observer& of;
+        ~destroyed_by_exception() { of.never_awaited(std::source_location::current()); }
+    };
+    try {
+        destroyed_by_exception task{*observer};
+        throw std::runtime_error("before it could be awaited");
+    } catch (const std::runtime_error&) {
+    }
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+TEST(Observer, TheProcessHasOneToo) {
+    test::captured_reports captured;
+    guardrails::set_process_policy("all=log");
+    process_observer().never_awaited(std::source_location::current());
+    EXPECT_EQ(captured.sink->written(), 1U);
+    guardrails::set_process_policy("await=off");
+    process_observer().never_awaited(std::source_location::current());
+    EXPECT_EQ(captured.sink->written(), 1U);
+    EXPECT_THROW(guardrails::set_process_policy("await=loud"), std::invalid_argument);
+    guardrails::set_process_policy("");
+}
+
+using ObserverDeathTest = ::testing::Test;
+
+TEST_F(ObserverDeathTest, APanicWritesItsReportAndAborts) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(observe("await=panic")->never_awaited(std::source_location::current()), "belay: PANIC \\[never-awaited\\] a task was destroyed");
+}
+
+}  // namespace
+}  // namespace belay
