@@ -2,6 +2,15 @@
 // prometheus.hpp) are not here, because they need Boost or prometheus-cpp at compile time.
 #pragma once
 
+#include <belay/io/descriptor.hpp>
+#include <belay/io/endpoint.hpp>
+#include <belay/io/error.hpp>
+#include <belay/io/resolve.hpp>
+#include <belay/io/signal_set.hpp>
+#include <belay/io/tcp_listener.hpp>
+#include <belay/io/tcp_stream.hpp>
+#include <belay/observability/debug_endpoint.hpp>
+#include <belay/observability/guardrails.hpp>
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/runtime.hpp>
@@ -14,3 +23,6 @@
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/when_any.hpp>
 #include <belay/runtime/yield.hpp>
+#include <belay/sync/channel.hpp>
+#include <belay/sync/mutex.hpp>
+#include <belay/sync/sync_mutex.hpp>

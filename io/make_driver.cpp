@@ -64,20 +64,4 @@ std::unique_ptr<driver> make_driver(const driver_options& options) {
     return detail::make_asio_driver(options, "io_uring is not available: " + probed.reason);
 }
 
-std::string_view to_string(io_opcode opcode) noexcept {
-    switch (opcode) {
-    case io_opcode::nop: return "nop";
-    case io_opcode::poll: return "poll";
-    case io_opcode::accept: return "accept";
-    case io_opcode::connect: return "connect";
-    case io_opcode::recv: return "recv";
-    case io_opcode::send: return "send";
-    case io_opcode::recvmsg: return "recvmsg";
-    case io_opcode::sendmsg: return "sendmsg";
-    case io_opcode::read: return "read";
-    case io_opcode::write: return "write";
-    }
-    return "unknown";
-}
-
 }  // namespace belay

@@ -114,12 +114,15 @@ bool is_ours(const struct sigaction& action) noexcept {
     return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == &on_signal;
 }
 
+bool is_function(const struct sigaction& action) noexcept {
+    return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
 void remember(previous_action& before, const struct sigaction& action) noexcept {
     const bool with_info = (action.sa_flags & SA_SIGINFO) != 0;
-    const bool is_function = with_info || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
     before.saved = action;
     before.ignored.store(!with_info && action.sa_handler == SIG_IGN, std::memory_order_release);
-    before.plain.store(is_function && !with_info ? action.sa_handler : nullptr, std::memory_order_release);
+    before.plain.store(is_function(action) && !with_info ? action.sa_handler : nullptr, std::memory_order_release);
     before.info.store(with_info ? action.sa_sigaction : nullptr, std::memory_order_release);
 }
 
@@ -132,8 +135,8 @@ int install(int signal) noexcept {
     if (::sigaction(signal, nullptr, &current) != 0) return errno;
     // Still there when somebody had installed a handler on top of ours, and took it away again.
     if (is_ours(current)) return 0;
-    // When `installed`, somebody has put a handler on top that may call ours: hooking that one again would be a circle.
-    if (before.installed) return 0;
+    // When `installed`, a handler that is there now was put on top of ours and calls it: hooking it would be a circle.
+    if (before.installed && is_function(current)) return 0;
 
     remember(before, current);  // first, because the handler may run as soon as it is there
     struct sigaction action{};

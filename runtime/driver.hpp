@@ -116,13 +116,16 @@ public:
     /// exactly one finish_io(); if it already ended, nothing happens. Never blocks. May come before submit() has
     /// returned on the owner.
     virtual void cancel(io_operation& op) noexcept = 0;
-    /// Owner: hands over what is staged and completes what is ready. Never blocks. At most about 256 completions.
+    /// Owner: hands over what is staged and completes what is ready. Never blocks. At most about 256 completions. Consumes
+    /// a wake() that came before it: the owner must look at what it was woken for between its last poll() and wait().
     virtual void poll() noexcept = 0;
     /// Owner: as poll(), but sleeps until something completes, wake() is called, or the steady clock reaches
-    /// `deadline_ns`. A wake() since the last wait() returns at once.
+    /// `deadline_ns`. A wake() since the last poll() or wait() returns at once.
     virtual void wait(std::int64_t deadline_ns) noexcept = 0;
     /// Owner, spinning, without a system call: poll() would complete something, or somebody called wake().
     [[nodiscard]] virtual bool ready() const noexcept = 0;
+    /// False when ready() cannot see I/O without a system call (epoll): a spinner then calls poll() instead.
+    [[nodiscard]] virtual bool ready_sees_io() const noexcept { return true; }
     /// Any thread: ends the owner's current or next wait().
     virtual void wake() noexcept = 0;
     /// Any thread but the owner, while the owner is stuck in a task or asleep in a system call: hands staged operations

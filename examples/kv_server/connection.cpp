@@ -1,5 +1,8 @@
 #include "connection.hpp"
 
+#include <belay/runtime/shield.hpp>
+#include <belay/runtime/timeout.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>

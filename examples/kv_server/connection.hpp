@@ -3,7 +3,8 @@
 
 #include "conversation.hpp"
 
-#include <belay/belay.hpp>
+#include <belay/io/tcp_stream.hpp>
+#include <belay/runtime/task.hpp>
 
 #include <chrono>
 

@@ -8,10 +8,12 @@
 #include "options.hpp"
 #include "server.hpp"
 
-#include <belay/belay.hpp>
+#include <belay/observability/debug_endpoint.hpp>
+#include <belay/runtime/runtime.hpp>
 
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -22,7 +24,7 @@ namespace {
 int run(const kv::server_options& options) {
     belay::runtime runtime{{.workers = options.workers, .name = "kv", .shutdown_grace = options.grace}};
     kv::server server(options);
-    decltype(belay::serve_debug_endpoint(runtime, std::string())) metrics;
+    std::optional<belay::debug_endpoint> metrics;
     if (options.metrics) metrics = belay::serve_debug_endpoint(runtime, *options.metrics);
 
     std::printf("kv_server: listening on %s, %u workers, %.*s\n", server.address().c_str(), runtime.workers(),

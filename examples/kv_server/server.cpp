@@ -2,6 +2,11 @@
 
 #include "connection.hpp"
 
+#include <belay/runtime/scope.hpp>
+#include <belay/runtime/sleep.hpp>
+#include <belay/runtime/when_any.hpp>
+#include <belay/runtime/yield.hpp>
+
 #include <chrono>
 #include <csignal>
 #include <cstddef>

@@ -8,7 +8,10 @@
 #include "session.hpp"
 #include "store.hpp"
 
-#include <belay/belay.hpp>
+#include <belay/io/signal_set.hpp>
+#include <belay/io/tcp_listener.hpp>
+#include <belay/io/tcp_stream.hpp>
+#include <belay/runtime/task.hpp>
 
 #include <atomic>
 #include <cstdint>

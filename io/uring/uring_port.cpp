@@ -106,6 +106,9 @@ void uring_port::flush() noexcept { enter(ring_->unconsumed(), 0, false); }
 
 void uring_port::poll() noexcept {
     fork_guard::check();
+    // First: what was published before the wake is then seen by everything below and by the caller. Left standing, the wake
+    // of a running owner would keep ready() true and its spinning for ever.
+    if (wake_.is_notified()) wake_.consume();
     turn(no_sleep);
 }
 
@@ -142,7 +145,7 @@ void uring_port::turn(std::int64_t sleep_until_ns) noexcept {
         enter(staged, 1, true, timeout_ns);
     else if (staged != 0 || ring_->needs_enter())
         enter(staged, 0, ring_->needs_enter());
-    if (waiting) wake_.end_sleep();
+    if (waiting) wake_.consume();
 
     if (ring_->has_completions()) {
         std::scoped_lock guard(lock_);

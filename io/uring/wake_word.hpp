@@ -9,17 +9,17 @@ namespace belay::detail::uring {
 //              wake()                    Every transition is a read-modify-write of one word, so there is no pair of
 //   running -----------> notified        flags to order: wake() and begin_sleep() happen one after the other, and
 //     |  ^                  | begin_sleep: does not sleep       whichever comes second sees the first. acq_rel
-//     |  |  end_sleep       |              makes what the waker wrote before wake() visible to the owner even when
+//     |  |  consume         |              makes what the waker wrote before wake() visible to the owner even when
 //     v  +------------------+              an earlier waker had set the bit: RMWs continue a release sequence.
 //   asleep -----------> woken: this wake() writes the eventfd
 class wake_word {
 public:
     /// Any thread. True: the owner may sleep in the kernel, and the caller must write its eventfd.
     bool notify() noexcept { return word_.fetch_or(notified, std::memory_order_acq_rel) == asleep; }
-    /// Owner. False: a wake came since the last end_sleep(); do not sleep. Either way end_sleep() must follow.
+    /// Owner. False: a wake came since the last consume(); do not sleep. Either way consume() must follow.
     bool begin_sleep() noexcept { return (word_.fetch_or(asleep, std::memory_order_acq_rel) & notified) == 0; }
-    /// Owner: consumes the wake.
-    void end_sleep() noexcept { word_.exchange(0, std::memory_order_acq_rel); }
+    /// Owner: awake, and no wake is pending.
+    void consume() noexcept { word_.exchange(0, std::memory_order_acq_rel); }
 
     [[nodiscard]] bool is_notified() const noexcept { return word_.load(std::memory_order_acquire) & notified; }
     [[nodiscard]] bool owner_sleeps() const noexcept { return word_.load(std::memory_order_acquire) & asleep; }

@@ -56,18 +56,18 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     r.kind = guardrail::guard_across_suspension;
     r.task_id = task.id;
     r.task_name = task.name.data();
-    r.what = task_text(task) + " suspended while it held " + counted(locks.size(), "synchronous lock", "synchronous locks");
+    bool ended = task.depth == 0;  // the frames are gone: it did not suspend, it ended
+    r.what = (task.id == 0 ? std::string{"a task"} : task_text(task)) + (ended ? " ended while it held " : " suspended while it held ") + counted(locks.size(), "synchronous lock", "synchronous locks");
     report_stack held{report_stack::shape::list, "locked at", {}};
     for (const auto& lock : locks)
         held.frames.push_back({function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
     r.where.push_back(std::move(held));
-    auto stack = async_stack(task, "suspended here");
-    r.where.push_back(std::move(stack));
+    if (!ended) r.where.push_back(async_stack(task, "suspended here"));
     r.spawned = site_text(task.spawned);
     r.why = "the task may resume on another thread, where unlocking is undefined behaviour; and until then every worker that\n"
             "wants this lock blocks, perhaps the one that has to resume the task.";
-    auto line = task.depth > 0 ? "line " + std::to_string(task.stack[0].line()) : std::string{"the co_await"};
-    r.fix = "end the guard's scope before " + line + "; or protect the data with belay::sync_guarded, which no co_await can get\n"
+    auto end = ended ? std::string{"the task ends"} : "line " + std::to_string(task.stack[0].line());
+    r.fix = "end the guard's scope before " + end + "; or protect the data with belay::sync_guarded, which no co_await can get\n"
             "into; or use belay::mutex, which may be held across co_await.";
     r.silence = "BELAY_GUARDRAILS=lock=log or lock=off";
     return r;

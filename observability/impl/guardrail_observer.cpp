@@ -4,6 +4,7 @@
 #include <belay/observability/impl/event_reports.hpp>
 #include <belay/observability/impl/source_text.hpp>
 #include <belay/observability/impl/stall_report.hpp>
+#include <belay/runtime/yield.hpp>  // stop_requested_here
 
 #include <exception>
 #include <utility>
@@ -99,8 +100,8 @@ void guardrail_observer::error_lost(std::string_view scope, std::source_location
 }
 
 void guardrail_observer::never_awaited(std::source_location made) noexcept {
-    // An exception between making a task and awaiting it destroys the task: the exception is what went wrong.
-    if (std::uncaught_exceptions() > 0) return;
+    // An exception or a stop between making a task and awaiting it destroys the task, which is as it should be.
+    if (std::uncaught_exceptions() > 0 || stop_requested_here()) return;
     raise(guardrail::never_awaited, place_hash{}.add(made).value(), [&] { return describe_never_awaited(made); });
 }
 

@@ -16,23 +16,25 @@ struct held_guard {
 /// of the surplus are not known; nothing fails.
 struct held_guards {
     static constexpr std::uint32_t capacity = 16;
-    std::uint32_t count = 0;
+    std::uint32_t count = 0;  // locks held
+    std::uint32_t known = 0;  // of them, those with an entry
     held_guard entries[capacity];
 
     void add(const void* lock, std::source_location site) noexcept {
-        if (count < capacity) entries[count] = {lock, site};
+        if (known < capacity) entries[known++] = {lock, site};
         ++count;
     }
     void remove(const void* lock) noexcept {
-        std::uint32_t known = count < capacity ? count : capacity;
         for (std::uint32_t i = known; i-- > 0;) {
             if (entries[i].lock != lock) continue;
             for (std::uint32_t j = i + 1; j < known; ++j) entries[j - 1] = entries[j];
+            --known;
             --count;
             return;
         }
-        if (count > capacity) --count;  // it was one of those without an entry
+        if (count > known) --count;  // one of those without an entry; otherwise it was reported and forgotten
     }
+    void forget() noexcept { count = known = 0; }
 };
 
 /// The calling thread's list. Not inlined: a coroutine must not keep a thread-local address across a suspension.

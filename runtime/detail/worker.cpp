@@ -287,9 +287,9 @@ void worker::report_held_guards(record*) noexcept {
     record* rec = current();  // the last of a chain of transfers; null when it has ended
     if (rec != nullptr) snapshot_record(*rec, snapshot);
     held_lock locks[held_guards::capacity];
-    std::uint32_t known = std::min(held.count, held_guards::capacity);
+    std::uint32_t known = held.known;
     for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site};
-    held.count = 0;  // reported once; the unlock that comes later, perhaps on another thread, finds nothing
+    held.forget();  // reported once; the unlock that comes later, perhaps on another thread, finds nothing
     core_.watcher->guard_across_suspension(snapshot, {locks, known});
 }
 
@@ -368,7 +368,9 @@ bool worker::spin() noexcept {
     std::int64_t began = now_ns();
     std::int64_t until = std::min(began + spin_ns_, next_timer_ns());
     bool found = false;
+    bool blind = !port_->ready_sees_io();
     do {
+        if (blind) port_->poll();
         for (int i = 0; i < 16 && !found; ++i) {
             found = port_->ready() || core_.injected() != 0 || queued() != 0 || core_.stopping();
             if (!found) cpu_relax();

@@ -5,12 +5,11 @@
     kv_server --port 17002 &
     tests/examples/kv_differential.py --redis 127.0.0.1:17001 --ours 127.0.0.1:17002 [--seed 1] [--random 2000]
 
-Both servers are flushed. Exit status: 0 if all replies agree, 1 if some differ, 2 if a server cannot be reached.
+Both servers are flushed. Replies without a defined order (KEYS of several keys) are not asked for. Exit status: 0 if all replies agree, 1 if some differ, 2 if a server cannot be reached.
 """
 
 import argparse
 import random
-import re
 import socket
 import sys
 import time
@@ -105,11 +104,6 @@ class server:
             return bytes(answer), "open"
 
 
-def comparable(answer):
-    """KEYS has no order: sort runs of equal arrays. Good enough because only KEYS answers with more than one key."""
-    return re.sub(rb"(?:\$1\r\nk\d\r\n)+", lambda m: b"".join(sorted(m.group().split(b"$")[1:])), answer)
-
-
 def random_conversation(rng):
     keys = ["k%d" % i for i in range(8)]
     # No expiry that could pass between the two servers' turns: seconds and milliseconds are far away, or past.
@@ -174,7 +168,7 @@ def main():
         for chunks in conversations(arguments):
             total += 1
             expected, actual = redis.talk(chunks), ours.talk(chunks)
-            if comparable(expected[0]) == comparable(actual[0]) and expected[1] == actual[1]:
+            if expected == actual:
                 continue
             differing += 1
             sent = b"".join(chunk for chunk in chunks if chunk)

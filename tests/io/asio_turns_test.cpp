@@ -3,8 +3,11 @@
 
 #include <belay/io/asio_driver/asio_driver.hpp>
 
+#include <poll.h>
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <memory>
 #include <string>
 #include <system_error>
 
@@ -95,6 +98,19 @@ TEST_F(AsioTurns, ARegistrationFollowsTheWorkerAndStaysWhereSomebodyWaits) {
     ASSERT_EQ(::write(pair.b, "x", 1), 1);
     test_op again(recv(pair.a, &first, 1, false));
     EXPECT_EQ(run(*other, again), 1);
+}
+
+TEST_F(AsioTurns, AHangUpBesideUnreadDataDoesNotKeepTheReactorBusy) {
+    socket_pair pair;
+    ASSERT_EQ(::write(pair.b, "x", 1), 1);
+    test_op hang_up(poll(pair.a, POLLRDHUP));
+    port->submit(hang_up);
+    auto before = port->counters.enters.load();
+    auto until = in(200ms);
+    while (in(0s) < until) port->wait(until);
+    EXPECT_LT(port->counters.enters.load() - before, 100u);
+    port->cancel(hang_up);
+    EXPECT_TRUE(hang_up.ended());
 }
 
 TEST_F(AsioTurns, WaitEndsAtItsDeadline) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <chrono>
 #include <span>
 
@@ -142,10 +143,10 @@ TEST(TcpStream, AStreamThatIsNotConnectedSaysSo) {
 }
 
 TEST(TcpStream, MovesSixtyFourMebibytesToASlowReader) {
-    run([]() -> task<> {
+    constexpr std::size_t total = 64 << 20;
+    const auto data = pattern(0, total);
+    run([&]() -> task<> {
         auto [a, b] = co_await tcp_pair();
-        constexpr std::size_t total = 64 << 20;
-        const auto data = pattern(0, total);
         auto read_slowly = [](tcp_stream peer, std::span<const std::byte> expected) -> task<std::size_t> {
             std::vector<std::byte> buffer(300'000);
             std::size_t position = 0;

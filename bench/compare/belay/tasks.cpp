@@ -2,6 +2,8 @@
 // Cases: yield1, yield100, offload, parked_bytes.
 #include <belay/belay.hpp>
 
+#include <atomic>
+
 #include "measure.hpp"
 
 namespace {
@@ -22,16 +24,21 @@ belay::task<> offload(std::uint64_t count) {
         compare::check(co_await belay::spawn_blocking([i] { return i; }) == i, "offload");
 }
 
-belay::task<> park(belay::event* wakes) { co_await wakes->wait(); }
+belay::task<> park(belay::mutex* held, std::atomic<std::uint64_t>* started) {
+    started->fetch_add(1, std::memory_order_relaxed);
+    auto guard = co_await held->lock();
+}
 
 belay::task<double> parked_bytes(std::uint64_t count) {
-    belay::event wakes;
+    belay::mutex held;
+    auto guard = co_await held.lock();
+    std::atomic<std::uint64_t> started{0};
     co_return co_await belay::with_scope({.max_tasks = count}, [&](belay::scope& s) -> belay::task<double> {
         double before = compare::resident_bytes();
-        for (std::uint64_t i = 0; i < count; ++i) s.spawn(park, &wakes);
-        co_await belay::sleep_for(std::chrono::milliseconds{200});
+        for (std::uint64_t i = 0; i < count; ++i) s.spawn(park, &held, &started);
+        while (started.load(std::memory_order_relaxed) < count) co_await belay::yield();
         double bytes = (compare::resident_bytes() - before) / static_cast<double>(count);
-        wakes.set();
+        guard.unlock();
         co_return bytes;
     });
 }

@@ -2,6 +2,7 @@
 // Every case runs inside a spawned task: the future of block_on itself runs on the main thread, not on a worker.
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,13 +143,19 @@ async fn offload(count: u64) {
 }
 
 async fn parked_bytes(count: u64) -> f64 {
-    let event = Arc::new(Notify::new());
+    let (event, started) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
     let before = resident_bytes();
     for _ in 0..count {
-        let event = event.clone();
-        tokio::spawn(async move { event.notified().await });
+        let (event, started) = (event.clone(), started.clone());
+        tokio::spawn(async move {
+            started.fetch_add(1, Ordering::Relaxed);
+            drop(started);
+            event.notified().await
+        });
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    while started.load(Ordering::Relaxed) < count {
+        task::yield_now().await;
+    }
     (resident_bytes() - before) / count as f64
 }
 

@@ -1,0 +1,155 @@
+// mutex: an asynchronous lock. Its guard may be held across co_await.
+//
+//     belay::mutex state_mutex;
+//     auto guard = co_await state_mutex.lock();
+#pragma once
+
+#include <belay/sync/detail/waiter_queue.hpp>
+#include <belay/runtime/task.hpp>
+
+#include <atomic>
+#include <coroutine>
+#include <mutex>
+#include <utility>
+
+namespace belay {
+
+class mutex;
+
+/// Holds the mutex until it is destroyed. Move-only; may be moved to another task.
+class [[nodiscard]] mutex_guard {
+public:
+    mutex_guard() = default;
+    mutex_guard(mutex_guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} {}
+    mutex_guard& operator=(mutex_guard&& other) noexcept {
+        std::swap(mutex_, other.mutex_);
+        return *this;
+    }
+    ~mutex_guard() { unlock(); }
+    /// Early, once; later calls do nothing.
+    inline void unlock() noexcept;
+    [[nodiscard]] bool owns_lock() const noexcept { return mutex_ != nullptr; }
+
+private:
+    friend class mutex;
+    friend class mutex_awaiter;
+    explicit mutex_guard(mutex& m) noexcept : mutex_{&m} {}
+    mutex* mutex_ = nullptr;
+};
+
+class [[nodiscard("belay: write auto guard = co_await mutex.lock()")]] mutex_awaiter final : public detail::waiter,
+                                                                                            public detail::native_awaitable {
+public:
+    explicit mutex_awaiter(mutex& m) noexcept : mutex_{&m} {}
+    mutex_awaiter(mutex_awaiter&& o) noexcept : waiter(std::move(o)), mutex_{o.mutex_} {}
+    inline bool await_ready() noexcept;
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
+        static_assert(task_promise<P>, "belay: a belay::mutex can be awaited only inside a belay::task; "
+                                       "in other code use belay::sync_mutex");
+        detail::record& rec = *awaiting.promise().rec;
+        if (finished_) {
+            detail::schedule_fair(rec);
+            return true;
+        }
+        return !suspend_on(rec) || start();
+    }
+    mutex_guard await_resume() noexcept { return mutex_guard{*mutex_}; }
+    inline void request_stop(detail::stop_walk&) noexcept override;
+    [[nodiscard]] const char* what() const noexcept override { return "mutex.lock"; }
+
+private:
+    friend class mutex;
+    inline bool start() noexcept;
+    mutex* mutex_;
+    bool finished_ = false;
+};
+
+/// First come, first served: unlock() hands over to the longest waiter, who runs through the scheduler (no recursion).
+/// Thread-safe. On stop: a waiter leaves the queue and has not locked. It must outlive its guards and waiters.
+class mutex {
+public:
+    mutex() = default;
+    mutex(const mutex&) = delete;
+    mutex& operator=(const mutex&) = delete;
+
+    /// Awaitable: a guard.
+    [[nodiscard]] mutex_awaiter lock() noexcept { return mutex_awaiter{*this}; }
+    /// Never suspends; empty when it is locked.
+    [[nodiscard]] mutex_guard try_lock() noexcept { return try_acquire() ? mutex_guard{*this} : mutex_guard{}; }
+
+private:
+    friend class mutex_guard;
+    friend class mutex_awaiter;
+    // state_: free, held, or held with waiters in the queue. The two uncontended paths are one CAS each.
+    enum class state : std::uint8_t { free, held, contended };
+
+    bool try_acquire() noexcept {
+        auto expected = state::free;
+        // acquire, pairs with the release in release().
+        return state_.compare_exchange_strong(expected, state::held, std::memory_order_acquire, std::memory_order_relaxed);
+    }
+    void release() noexcept {
+        auto expected = state::held;
+        if (state_.compare_exchange_strong(expected, state::free, std::memory_order_release, std::memory_order_relaxed)) return;
+        detail::waiter* next = nullptr;
+        {
+            std::scoped_lock guard(lock_);
+            next = waiters_.pop();
+            // Still held, by the next one; or everybody gave up.
+            if (next == nullptr) {
+                state_.store(state::free, std::memory_order_release);
+            } else if (waiters_.empty()) {
+                state_.store(state::held, std::memory_order_release);
+            }
+        }
+        if (next != nullptr) next->grant();
+    }
+
+    std::atomic<state> state_{state::free};
+    detail::spin_lock lock_;  // guards the queue and the changes from and to `contended`
+    detail::waiter_queue<detail::waiter> waiters_;
+};
+
+void mutex_guard::unlock() noexcept {
+    if (mutex* m = std::exchange(mutex_, nullptr)) m->release();
+}
+
+bool mutex_awaiter::await_ready() noexcept {
+    finished_ = mutex_->try_acquire();
+    return finished_ && detail::spend_budget();
+}
+
+bool mutex_awaiter::start() noexcept {
+    {
+        std::scoped_lock guard(mutex_->lock_);
+        if (!stopped_early()) {
+            auto seen = mutex_->state_.load(std::memory_order_relaxed);
+            for (;;) {
+                // Free: take it. Held: announce a waiter, so that release() comes to the queue; it then waits for lock_.
+                auto wanted = seen == mutex::state::free ? mutex::state::held : mutex::state::contended;
+                if (mutex_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acquire)) break;
+            }
+            if (seen != mutex::state::free) {
+                mutex_->waiters_.push(*this);
+                return true;
+            }
+            finished_ = true;
+        }
+    }
+    if (finished_) return !complete_inline();
+    give_up();
+    return true;
+}
+
+void mutex_awaiter::request_stop(detail::stop_walk&) noexcept {
+    bool mine = false;
+    {
+        std::scoped_lock guard(mutex_->lock_);
+        mine = take_back(mutex_->waiters_);
+        // `contended` may stay without waiters: release() then finds the queue empty.
+    }
+    if (mine) give_up();
+}
+
+}  // namespace belay

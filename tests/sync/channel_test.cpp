@@ -1,0 +1,282 @@
+// belay::channel: bounded, first come first served, closed by the last sender, nothing lost on a stop.
+#include <belay/belay.hpp>
+
+#include <gtest/gtest.h>
+
+// ASSERT_* returns, which a coroutine cannot.
+#define CO_EXPECT_HAS(x)        \
+    if (!(x)) {                 \
+        ADD_FAILURE() << "empty"; \
+        co_return;              \
+    }
+
+#include <atomic>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using belay::send_status;
+using belay::task;
+
+namespace {
+
+task<> send_all(belay::sender<int> tx, int first, int count) {
+    for (int i = first; i < first + count; ++i) EXPECT_EQ(co_await tx.send(i), send_status::sent);
+}
+
+TEST(Channel, DeliversInOrderAndEndsWhenTheLastSenderHasGone) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(3);
+            s.spawn(send_all, std::move(tx), 0, 100);
+            for (int i = 0; i < 100; ++i) {
+                auto message = co_await rx.recv();
+                CO_EXPECT_HAS(message);
+                EXPECT_EQ(*message, i);
+            }
+            EXPECT_FALSE((co_await rx.recv()).has_value());
+            EXPECT_FALSE((co_await rx.recv()).has_value());
+        });
+    });
+}
+
+TEST(Channel, NeverHoldsMoreThanItsCapacity) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(5);
+            for (int p = 0; p < 8; ++p) s.spawn(send_all, tx, p * 1000, 500);
+            { auto last = std::move(tx); }
+            int received = 0;
+            while (co_await rx.recv()) {
+                EXPECT_LE(rx.size(), 5U);
+                ++received;
+            }
+            EXPECT_EQ(received, 4000);
+            EXPECT_LE(rx.peak(), 5U);
+            EXPECT_GE(rx.peak(), 1U);
+        });
+    });
+}
+
+TEST(Channel, SuspendsTheSenderWhileItIsFull) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(1);
+            EXPECT_TRUE(tx.try_send(1));
+            bool sent = false;
+            s.spawn([&sent](belay::sender<int> mine) -> task<> {
+                EXPECT_EQ(co_await mine.send(2), send_status::sent);
+                sent = true;
+            }, tx);
+            for (int i = 0; i < 10; ++i) co_await belay::yield();
+            EXPECT_FALSE(sent);
+            EXPECT_EQ(co_await rx.recv(), 1);
+            EXPECT_EQ(co_await rx.recv(), 2);
+            while (!sent) co_await belay::yield();
+        });
+    });
+}
+
+TEST(Channel, SendAfterCloseReturnsClosedAndLeavesTheValueUntouched) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        auto [tx, rx] = belay::channel<std::unique_ptr<int>>(2);
+        rx.close();
+        auto value = std::make_unique<int>(7);
+        EXPECT_EQ(co_await tx.send(value), send_status::closed);
+        CO_EXPECT_HAS(value);
+        EXPECT_EQ(*value, 7);
+        EXPECT_FALSE(tx.try_send(value));
+        EXPECT_NE(value, nullptr);
+        EXPECT_FALSE(co_await tx.reserve());
+        tx.close();
+        tx.close();  // idempotent, from either side
+    });
+}
+
+TEST(Channel, WhatWasSentBeforeTheCloseIsReceived) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        auto [tx, rx] = belay::channel<int>(4);
+        EXPECT_EQ(co_await tx.send(1), send_status::sent);
+        EXPECT_EQ(co_await tx.send(2), send_status::sent);
+        tx.close();
+        EXPECT_EQ(co_await rx.recv(), 1);
+        EXPECT_EQ(co_await rx.recv(), 2);
+        EXPECT_EQ(co_await rx.recv(), std::nullopt);
+    });
+}
+
+TEST(Channel, AnOutstandingPermitKeepsTheStreamOpenAndMaySendAfterClose) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(1);
+            auto permit = co_await tx.reserve();
+            EXPECT_TRUE(permit);
+            EXPECT_FALSE(tx.try_send(9));  // the permit holds the only place
+            { auto last = std::move(tx); }
+            s.spawn([](belay::permit<int> p) -> task<> {
+                co_await belay::yield();
+                EXPECT_EQ(p.send(5), send_status::sent);
+            }, std::move(permit));
+            EXPECT_EQ(co_await rx.recv(), 5);
+            EXPECT_EQ(co_await rx.recv(), std::nullopt);
+        });
+    });
+}
+
+TEST(Channel, DroppingAPermitGivesItsPlaceToTheNextSender) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(1);
+            auto permit = co_await tx.reserve();
+            s.spawn(send_all, std::move(tx), 3, 1);
+            co_await belay::yield();
+            { auto unused = std::move(permit); }
+            EXPECT_EQ(co_await rx.recv(), 3);
+            EXPECT_EQ(co_await rx.recv(), std::nullopt);
+        });
+    });
+}
+
+TEST(Channel, WhenTheReceiverGoesItsMessagesAreDestroyedAndSendersLearnOfIt) {
+    auto counted = std::make_shared<int>(0);
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([&]() -> task<> {
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<std::shared_ptr<int>>(2);
+            EXPECT_TRUE(tx.try_send(std::shared_ptr<int>(counted)));
+            EXPECT_TRUE(tx.try_send(std::shared_ptr<int>(counted)));
+            bool told = false;
+            s.spawn([&](belay::sender<std::shared_ptr<int>> mine) -> task<> {
+                auto value = counted;
+                EXPECT_EQ(co_await mine.send(value), send_status::closed);
+                EXPECT_EQ(value, counted);
+                told = true;
+            }, tx);
+            co_await belay::yield();
+            { auto gone = std::move(rx); }
+            while (!told) co_await belay::yield();
+            EXPECT_EQ(counted.use_count(), 1);
+        });
+    });
+}
+
+TEST(Channel, StopOfAWaitingReceiverTakesNothing) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        auto [tx, rx] = belay::channel<int>(1);
+        EXPECT_EQ(co_await belay::try_timeout(1ms, rx.recv()), std::nullopt);
+        EXPECT_TRUE(tx.try_send(4));
+        EXPECT_EQ(co_await rx.recv(), 4);
+    });
+}
+
+TEST(Channel, StopOfAWaitingSenderHasNotSentAndKeepsTheValue) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        auto [tx, rx] = belay::channel<std::unique_ptr<int>>(1);
+        EXPECT_TRUE(tx.try_send(std::make_unique<int>(1)));
+        auto second = std::make_unique<int>(2);
+        EXPECT_FALSE((co_await belay::try_timeout(1ms, tx.send(second))).has_value());
+        CO_EXPECT_HAS(second);
+        EXPECT_EQ(**co_await rx.recv(), 1);
+        EXPECT_EQ(rx.size(), 0U);
+    });
+}
+
+// Promise 2 under contention: receivers are stopped at random moments; every message is seen exactly once.
+TEST(Channel, NothingIsLostOrDoubledWhenReceiversAreStoppedAtAnyMoment) {
+    static constexpr int messages = 20'000;
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(8);
+            for (int p = 0; p < 4; ++p) s.spawn(send_all, tx, p * (messages / 4), messages / 4);
+            { auto last = std::move(tx); }
+            std::vector<bool> seen(messages);
+            int count = 0;
+            for (;;) {
+                // The receive races a yield: sometimes it wins, sometimes it is stopped, sometimes both.
+                auto raced = co_await belay::when_any(rx.recv(), belay::yield());
+                auto& received = std::get<0>(raced.values);
+                if (!received.has_value()) continue;
+                if (!received->has_value()) break;
+                int message = **received;
+                EXPECT_FALSE(seen[static_cast<std::size_t>(message)]);
+                seen[static_cast<std::size_t>(message)] = true;
+                ++count;
+            }
+            EXPECT_EQ(count, messages);
+        });
+    });
+}
+
+// The same from the other side: a stopped send has not happened, so the sender sends the value again.
+TEST(Channel, NothingIsLostOrDoubledWhenSendersAreStoppedAtAnyMoment) {
+    static constexpr int each = 2'000;
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<std::unique_ptr<int>>(2);
+            for (int p = 0; p < 4; ++p) {
+                s.spawn([](belay::sender<std::unique_ptr<int>> mine, int first) -> task<> {
+                    for (int i = first; i < first + each; ++i) {
+                        auto value = std::make_unique<int>(i);
+                        while (value != nullptr) co_await belay::when_any(mine.send(value), belay::yield());
+                    }
+                }, tx, p * each);
+            }
+            { auto last = std::move(tx); }
+            std::set<int> seen;
+            while (auto message = co_await rx.recv()) EXPECT_TRUE(seen.insert(**message).second);
+            EXPECT_EQ(seen.size(), 4U * each);
+        });
+    });
+}
+
+TEST(Channel, ManyProducersFromForeignThreadsMayTrySend) {
+    belay::runtime runtime{{.workers = 2}};
+    auto [tx, rx] = belay::channel<int>(16);
+    std::vector<std::thread> threads;
+    std::atomic<int> sent{0};
+    for (int t = 0; t < 3; ++t)
+        threads.emplace_back([mine = tx, &sent]() mutable {
+            for (int i = 0; i < 2'000;) {
+                if (mine.try_send(i)) {
+                    ++i;
+                    ++sent;
+                } else {
+                    std::this_thread::yield();
+                }
+            }
+        });
+    { auto last = std::move(tx); }
+    int received = runtime.block_on([&]() -> task<int> {
+        int n = 0;
+        while (co_await rx.recv()) ++n;
+        co_return n;
+    });
+    for (auto& t : threads) t.join();
+    EXPECT_EQ(received, 6'000);
+    EXPECT_EQ(sent.load(), 6'000);
+}
+
+TEST(Channel, ACapacityOfZeroIsRefusedWithASentence) {
+    try {
+        (void)belay::channel<int>(0);
+        FAIL();
+    } catch (const std::invalid_argument& e) {
+        EXPECT_NE(std::string(e.what()).find("capacity must be at least 1"), std::string::npos);
+    }
+}
+
+}  // namespace
