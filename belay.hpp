@@ -15,6 +15,7 @@
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/stop.hpp>
 #include <belay/runtime/task.hpp>

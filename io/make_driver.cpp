@@ -29,9 +29,9 @@ choice choose(io_backend wanted) {
     if (value.empty() || value == "auto") return {io_backend::automatic, ""};
     if (value == "uring") return {io_backend::uring, "asked for by BELAY_IO=uring"};
     if (value == "asio") return {io_backend::asio, "asked for by BELAY_IO=asio"};
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "belay: the environment variable BELAY_IO is '" + std::string(value) +
-                                "', but must be auto, uring or asio");
+    throw std::system_error(
+        std::make_error_code(std::errc::invalid_argument),
+        "belay: the environment variable BELAY_IO is '" + std::string(value) + "', but must be auto, uring or asio");
 }
 
 // Once per process: a program that starts a runtime for every request must not fill its log with it.

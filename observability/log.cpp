@@ -24,7 +24,8 @@ logger_slot& slot() noexcept {
 
 class spdlog_sink final : public guardrails::report_sink {
 public:
-    explicit spdlog_sink(std::shared_ptr<spdlog::logger> logger) : logger_{std::move(logger)}, direct_{detail::make_standard_error_sink()} {}
+    explicit spdlog_sink(std::shared_ptr<spdlog::logger> logger)
+        : logger_{std::move(logger)}, direct_{detail::make_standard_error_sink()} {}
 
     void write(const report& what) noexcept override {
         if (what.action == guardrails::action::panic || what.kind == guardrail::blocked_worker) direct_->write(what);

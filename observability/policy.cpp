@@ -82,7 +82,8 @@ std::chrono::nanoseconds parse_duration(std::string_view text, std::string_view 
     std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
     std::int64_t scale = unit == "ns" ? 1 : unit == "us" ? 1'000 : unit == "ms" ? 1'000'000 : unit == "s" ? 1'000'000'000 : 0;
     if (error != std::errc{} || scale == 0 || number <= 0 || number > 3'600'000'000'000 / scale)
-        refuse(whole, quoted(text) + " is not a threshold; accepted: a whole number with ns, us, ms or s, above 0 and up to 3600s");
+        refuse(whole,
+               quoted(text) + " is not a threshold; accepted: a whole number with ns, us, ms or s, above 0 and up to 3600s");
     return std::chrono::nanoseconds{number * scale};
 }
 
@@ -95,8 +96,7 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
     auto colon = value.find(':');
     auto then = parse_action(trim(value.substr(0, colon)), whole);
     auto kind = find_guardrail(word);
-    if (!kind && word != "all")
-        refuse(whole, quoted(word) + " is not a guardrail; accepted: " + std::string{guardrail_words});
+    if (!kind && word != "all") refuse(whole, quoted(word) + " is not a guardrail; accepted: " + std::string{guardrail_words});
     if (colon != std::string_view::npos) {
         if (kind != guardrail::blocked_worker) refuse(whole, quoted(word) + " takes no threshold; only stall does");
         to[*kind].threshold = parse_duration(trim(value.substr(colon + 1)), whole);

@@ -21,9 +21,7 @@ std::string_view title_of(guardrail kind) noexcept {
     return "unknown";
 }
 
-void pad_to(std::string& line, std::size_t column) {
-    line.append(line.size() < column ? column - line.size() : 2, ' ');
-}
+void pad_to(std::string& line, std::size_t column) { line.append(line.size() < column ? column - line.size() : 2, ' '); }
 
 void add_frame(std::string& out, const report_frame& frame, report_stack::shape form, std::size_t index) {
     std::string line = "    ";

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <stdexcept>
@@ -49,43 +50,49 @@ void blocking_core::queue::remove(blocking_job& job) noexcept {
     --size;
 }
 
-bool blocking_core::submit(blocking_job& job) noexcept {
-    bool need_thread = false;
-    {
-        std::scoped_lock guard(lock_);
-        if (closed_) {
-            ++rejected_;
-            return false;
-        }
-        job.queued_ns_ = now_ns();
-        bool room = queued_.size < options_.max_queued;
-        (room ? queued_ : waiting_).push(job);
-        job.place_ = room ? blocking_job::place::queued : blocking_job::place::waiting;
-        need_thread = idle_ < queued_.size && threads_ < options_.max_threads;
-        if (!need_thread) {
-            work_.notify_one();
-            return true;
-        }
+blocking_core::submission blocking_core::submit(blocking_job& job) noexcept {
+    std::unique_lock guard(lock_);
+    // The thread is made before the job is in a queue, because from then on the job may be taken, run and freed at any moment.
+    // Others may queue and take meanwhile, so it is asked again.
+    while (!closed_ && idle_ < queued_.size + 1 && threads_ < options_.max_threads) {
         ++threads_;
+        ++idle_;
+        ++starting_;
+        guard.unlock();
+        bool made = start_thread();
+        guard.lock();
+        --starting_;
+        if (made) continue;
+        --threads_;
+        --idle_;
+        ended_.notify_all();
+        break;  // out of threads or memory: as long as one thread lives the job will be served by it
     }
-    if (start_thread()) return true;
-    std::scoped_lock guard(lock_);
-    --threads_;
-    // Out of threads or memory. As long as one thread lives the job will be served by it; else nobody would ever take it.
-    if (threads_ != 0 || job.place_ == blocking_job::place::taken) return true;
-    (job.place_ == blocking_job::place::queued ? queued_ : waiting_).remove(job);
-    job.place_ = blocking_job::place::outside;
-    ++rejected_;
-    return false;
+    if (job.place_ == blocking_job::place::stopped) return submission::stopped;
+    if (closed_ || threads_ == 0) {
+        ++rejected_;
+        return submission::refused;
+    }
+    job.queued_ns_ = now_ns();
+    bool room = queued_.size < options_.max_queued;
+    (room ? queued_ : waiting_).push(job);
+    job.place_ = room ? blocking_job::place::queued : blocking_job::place::waiting;
+    work_.notify_one();
+    return submission::accepted;
 }
 
-bool blocking_core::withdraw(blocking_job& job) noexcept {
+blocking_core::withdrawal blocking_core::withdraw(blocking_job& job) noexcept {
     std::scoped_lock guard(lock_);
-    if (job.place_ != blocking_job::place::queued && job.place_ != blocking_job::place::waiting) return false;
-    (job.place_ == blocking_job::place::queued ? queued_ : waiting_).remove(job);
-    job.place_ = blocking_job::place::outside;
+    switch (job.place_) {
+    case blocking_job::place::outside: job.place_ = blocking_job::place::stopped; return withdrawal::early;
+    case blocking_job::place::taken:
+    case blocking_job::place::stopped: return withdrawal::too_late;
+    case blocking_job::place::queued: queued_.remove(job); break;
+    case blocking_job::place::waiting: waiting_.remove(job); break;
+    }
+    job.place_ = blocking_job::place::stopped;
     refill();
-    return true;
+    return withdrawal::removed;
 }
 
 /// Under lock_: moves those who wait for room into the room that there is.
@@ -112,9 +119,11 @@ blocking_job* blocking_core::take(std::unique_lock<std::mutex>& guard) noexcept 
     while (queued_.head == nullptr) {
         if (closed_) return nullptr;
         ++idle_;
-        bool timed_out = work_.wait_for(guard, options_.keep_alive) == std::cv_status::timeout;
+        // A year is for ever, and the clock does not overflow.
+        auto patience = std::min<std::chrono::milliseconds>(options_.keep_alive, std::chrono::hours{24 * 365});
+        bool timed_out = work_.wait_for(guard, patience) == std::cv_status::timeout;
         --idle_;
-        if (timed_out && queued_.head == nullptr) return nullptr;
+        if (timed_out && queued_.head == nullptr && starting_ == 0) return nullptr;
     }
     blocking_job& job = *queued_.head;
     queued_.remove(job);
@@ -128,6 +137,7 @@ void blocking_core::thread_main() noexcept {
     std::snprintf(name, sizeof name, "%.15s", options_.name.c_str());
     ::pthread_setname_np(::pthread_self(), name);
     std::unique_lock guard(lock_);
+    --idle_;  // counted by submit()
     while (blocking_job* job = take(guard)) {
         auto began = now_ns();
         wait_ns_ += static_cast<std::uint64_t>(began - job->queued_ns_);
@@ -162,43 +172,24 @@ blocking_pool_metrics blocking_core::metrics() const {
 
 // ---- the operation ---------------------------------------------------------------------------------------------
 
-namespace {
-constexpr std::uint8_t created = 0;
-constexpr std::uint8_t submitted = 1;
-constexpr std::uint8_t stopped_early = 2;
-
-/// created -> submitted. False when a stop came first.
-bool mark_submitted(std::atomic<std::uint8_t>& phase) noexcept {
-    auto expected = created;
-    return phase.compare_exchange_strong(expected, submitted, std::memory_order_acq_rel);
-}
-/// created -> stopped_early. False when it was submitted already.
-bool mark_stopped(std::atomic<std::uint8_t>& phase) noexcept {
-    auto expected = created;
-    return phase.compare_exchange_strong(expected, stopped_early, std::memory_order_acq_rel);
-}
-}  // namespace
-
 void blocking_operation::choose_pool(record& rec) noexcept {
     if (pool_ == nullptr) pool_ = &default_pool(rec.core());
 }
 
-// Submission and the stop meet under the pool's lock: a stop that finds the job in a queue takes it out. One that comes
-// between mark_submitted() and submit() finds it outside and does nothing; the job then runs, as if it had come later.
-// Level-triggering stops the task at its next suspension.
+// Submission and the stop meet under the pool's lock: a stop takes the job out of its queue, or keeps it from getting there,
+// or comes after a thread has taken it and changes nothing.
 bool blocking_operation::start() noexcept {
-    if (!mark_submitted(phase_)) {
-        complete(outcome::stopped);
-        return true;
+    switch (pool_->submit(*this)) {
+    case blocking_core::submission::accepted: return true;
+    case blocking_core::submission::stopped: complete(outcome::stopped); return true;
+    case blocking_core::submission::refused: break;
     }
-    if (pool_->submit(*this)) return true;
     refused_ = true;
     return !complete_inline();
 }
 
 void blocking_operation::request_stop(stop_walk&) noexcept {
-    if (mark_stopped(phase_)) return;
-    if (pool_->withdraw(*this)) complete(outcome::stopped);
+    if (pool_->withdraw(*this) == blocking_core::withdrawal::removed) complete(outcome::stopped);
 }
 
 void blocking_operation::run() noexcept {
@@ -229,26 +220,24 @@ void abandonable_operation::prepare(abandonable_job* job, record& rec) noexcept 
 
 bool abandonable_operation::start() noexcept {
     abandonable_job* job = job_;
-    if (!mark_submitted(phase_)) {
-        job->release();  // the pool's reference
+    auto found = pool_->submit(*job);
+    // Accepted: from here on a stop, or the job itself, may complete the operation and free it at any moment.
+    if (found == blocking_core::submission::accepted) return true;
+    job->release();  // the pool's reference
+    if (found == blocking_core::submission::stopped) {
         complete(outcome::stopped);
         return true;
     }
-    // From here on a stop, or the job itself, may complete the operation and free it at any moment.
-    if (pool_->submit(*job)) return true;
-    bool ours = job->waiter_.exchange(nullptr, std::memory_order_acq_rel) != nullptr;
-    job->release();
-    if (!ours) return true;
     refused_ = true;
     return !complete_inline();
 }
 
 void abandonable_operation::request_stop(stop_walk&) noexcept {
-    if (mark_stopped(phase_)) return;
-    bool never_ran = pool_->withdraw(*job_);
+    auto found = pool_->withdraw(*job_);
+    if (found == blocking_core::withdrawal::early) return;  // start() will hear of it
     // Whoever takes the operation out of the job completes it; the other one must not touch it.
     if (job_->waiter_.exchange(nullptr, std::memory_order_acq_rel) != this) return;
-    if (never_ran) job_->release();
+    if (found == blocking_core::withdrawal::removed) job_->release();
     complete(outcome::stopped);
 }
 

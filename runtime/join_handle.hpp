@@ -4,11 +4,17 @@
 #include <belay/runtime/detail/spawned.hpp>
 
 #include <coroutine>
+#include <functional>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace belay {
 namespace detail {
+
+/// What can be a member where a T can be returned.
+template <class T>
+using stored_t = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>;
 
 template <class T, bool Optional>
 class [[nodiscard]] join_awaiter final : public join_operation, public native_awaitable {
@@ -16,16 +22,20 @@ public:
     explicit join_awaiter(spawned_result<T>& child) noexcept : join_operation{child} {}
     join_awaiter(join_awaiter&&) = default;
 
-    bool await_ready() noexcept { return ready() && spend_budget(); }
+    bool await_ready() noexcept { return (was_ready_ = ready()) && spend_budget(); }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
         static_assert(task_promise<P>, "belay: join can be awaited only inside a belay::task");
+        if (was_ready_) {  // it has ended, but the budget is used up
+            schedule_fair(*awaiting.promise().rec);
+            return true;
+        }
         return !suspend_on(*awaiting.promise().rec) || start();
     }
-    auto await_resume() {
+    decltype(auto) await_resume() {
         auto& child = static_cast<spawned_result<T>&>(*child_);
         if constexpr (Optional) {
-            using value = std::conditional_t<std::is_void_v<T>, bool, T>;
+            using value = std::conditional_t<std::is_void_v<T>, bool, stored_t<T>>;
             if (child.how() == outcome::stopped) return std::optional<value>{};
             if constexpr (std::is_void_v<T>) {
                 child.result.take();
@@ -38,6 +48,9 @@ public:
             return child.result.take();
         }
     }
+
+private:
+    bool was_ready_ = false;
 };
 
 }  // namespace detail

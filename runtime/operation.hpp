@@ -63,6 +63,12 @@ protected:
         return !withdraw_stopped(rec);
     }
 
+    /// As suspend_on(), for a shield: it begins even in a scope that is stopped already.
+    void suspend_shielded(record& rec) noexcept {
+        rec_ = &rec;
+        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with stop_node::reason
+    }
+
     /// start() found the result at hand after publishing. True: go on without suspending (return false from
     /// await_suspend). False: a stopper is inside request_stop() and will queue the record; stay suspended.
     bool complete_inline() noexcept {

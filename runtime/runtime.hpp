@@ -70,16 +70,31 @@ public:
     }
     template <std::invocable F>
         requires detail::is_task<std::invoke_result_t<F>>
-    auto block_on(F&& callable, std::source_location here = std::source_location::current()) {
+    decltype(auto) block_on(F&& callable, std::source_location here = std::source_location::current()) {
         auto body = std::forward<F>(callable);  // lives until the task has ended: captures do not dangle
         return block_on(body(), here);
     }
 
     /// Spawns into the runtime's root scope, whose policy is `isolate`: an error is counted and reported with the spawn
     /// site. Any thread. Throws scope_closed after shutdown has begun. See scope::spawn for arguments and lifetime.
+    template <class F>
+    auto spawn(F&& f, std::source_location at = std::source_location::current()) {
+        return root_scope().spawn_at(at, std::forward<F>(f));
+    }
+    template <class F, class A>
+        requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
+    auto spawn(F&& f, A&& a, std::source_location at = std::source_location::current()) {
+        return root_scope().spawn_at(at, std::forward<F>(f), std::forward<A>(a));
+    }
+    template <class F, class A, class B>
+        requires(!std::same_as<std::remove_cvref_t<B>, std::source_location>)
+    auto spawn(F&& f, A&& a, B&& b, std::source_location at = std::source_location::current()) {
+        return root_scope().spawn_at(at, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
+    }
+    /// Any number of arguments, with the place given.
     template <class F, class... Args>
-    auto spawn(F&& callable, Args&&... args) {
-        return root_scope().spawn(std::forward<F>(callable), std::forward<Args>(args)...);
+    auto spawn_at(std::source_location at, F&& f, Args&&... args) {
+        return root_scope().spawn_at(at, std::forward<F>(f), std::forward<Args>(args)...);
     }
 
     /// Stops all tasks, waits until they have ended or the grace has passed, ends the threads. What did not end is

@@ -81,11 +81,20 @@ scope::reservation scope::reserve() noexcept {
     if (is_root_ && node.stopped()) return reservation::closed;  // the runtime shuts down
     auto seen = pending_.load(std::memory_order_relaxed);
     for (;;) {
-        if (seen == 0) return reservation::closed;
+        if (seen == 0 || (seen & closed_bit) != 0) return reservation::closed;
         if ((seen & waiters_bit) != 0 || children_of(seen) >= options_.max_tasks) return reservation::full;
         // relaxed: the child is published by its shard and its queue.
         if (pending_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return reservation::granted;
     }
+}
+
+/// One step with reserve(): a thread that spawns while the runtime shuts down is either waited for or refused.
+bool scope::close_if_empty() noexcept {
+    auto seen = pending_.load(std::memory_order_seq_cst);
+    while (children_of(seen) == 0) {
+        if (pending_.compare_exchange_weak(seen, seen | closed_bit, std::memory_order_acq_rel)) return true;
+    }
+    return false;
 }
 
 /// The child that found no memory for its record hands its room on, like one that has ended.
@@ -155,7 +164,12 @@ record* scope::leave(std::uint64_t unit) noexcept {
         if (left == timer_unit) {
             // Only an armed timer would be left. If it can be disarmed its unit is ours too; if not, fire() is about to give it
             // up, and whoever is second finishes.
-            if (detail::disarm_timer(timer_)) unit += timer_unit;
+            bool disarmed = false;
+            {
+                std::scoped_lock guard(lock_);  // start_grace() adds the unit and arms the timer in one step
+                disarmed = detail::disarm_timer(timer_);
+            }
+            if (disarmed) unit += timer_unit;
             left = pending_.fetch_sub(unit, std::memory_order_acq_rel) - unit;
             break;
         }
@@ -207,7 +221,7 @@ void scope::failed(const std::exception_ptr& error, std::source_location site, b
 }
 
 void scope::deadline_timer::fire() noexcept {
-    scope_.stop_children(stop_reason::deadline);
+    scope_.stop_children(scope_.is_shield_ ? stop_reason::cleanup_overrun : stop_reason::deadline);
     if (record* parent = scope_.leave(timer_unit)) detail::schedule(*parent);
 }
 
@@ -223,8 +237,42 @@ void scope::open_under(record& parent) noexcept {
     own_deadline_ = true;
 }
 
+// ---- shields ---------------------------------------------------------------------------------------------------
+
+void scope::open_shield(record& parent, std::int64_t grace_ns) noexcept {
+    open(parent);
+    is_root_ = false;
+    is_shield_ = true;
+    grace_ns_ = grace_ns;
+    node.deadline_ns = detail::no_deadline;  // the minimum of the deadlines up the tree ends at the nearest shield
+}
+
+void scope::stop_from_above(detail::stop_walk& walk) noexcept {
+    if (!is_shield_) return group::stop_from_above(walk);
+    start_grace();
+}
+
+/// From now on the body has its grace to end by itself. Once; while the parent is claimed, or by the parent before the body
+/// begins, so the scope is alive.
+void scope::start_grace() noexcept {
+    std::scoped_lock guard(lock_);
+    if (std::exchange(grace_runs_, true)) return;
+    auto seen = pending_.load(std::memory_order_relaxed);
+    while (seen != 0) {
+        if (!pending_.compare_exchange_weak(seen, seen + timer_unit, std::memory_order_acq_rel)) continue;
+        detail::arm_timer_anywhere(core_, timer_, detail::saturating_add(detail::now_ns(), grace_ns_));
+        return;
+    }
+}
+
 bool scope::suspend_parent(record& parent, record& body) noexcept {
     body_ = &body;
+    if (is_shield_) {
+        suspend_shielded(parent);
+        // A stop that came before the publication did not reach the shield; one that comes later does.
+        if (parent.node().stopped()) start_grace();
+        return true;
+    }
     if (own_deadline_) {
         pending_.fetch_add(timer_unit, std::memory_order_relaxed);  // before the timer can fire
     }

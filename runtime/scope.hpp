@@ -161,9 +161,11 @@ private:
     }
 
     // ---- scope.cpp ---------------------------------------------------------------------------------------------
-    struct alignas(64) shard {
+    // Not over-aligned: the first one lies inside a coroutine frame. Padded, so that no two locks share a cache line.
+    struct shard {
         detail::spin_lock lock;
         detail::child_record* head = nullptr;
+        std::byte padding[64 - 2 * sizeof(void*)];
     };
     class deadline_timer final : public detail::timer_entry {
     public:
@@ -179,12 +181,16 @@ private:
     static constexpr std::uint64_t child_unit = 1;
     static constexpr std::uint64_t body_unit = std::uint64_t{1} << 32;
     static constexpr std::uint64_t timer_unit = std::uint64_t{1} << 33;
+    static constexpr std::uint64_t closed_bit = std::uint64_t{1} << 34;  // the root scope's, once it has been joined
     static constexpr std::uint64_t waiters_bit = std::uint64_t{1} << 63;
     static constexpr std::size_t children_of(std::uint64_t pending) noexcept { return pending & (body_unit - 1); }
 
     reservation reserve() noexcept;
     void reserve_or_throw();
     void give_back() noexcept;
+    /// The root scope, at shutdown: no reservation is granted any more. The first one refuses while there are children.
+    bool close_if_empty() noexcept;
+    void close() noexcept { pending_.fetch_or(closed_bit, std::memory_order_relaxed); }
     void adopt(detail::child_record& child) noexcept;
     detail::record* child_ended(detail::child_record& child, detail::outcome how, const std::exception_ptr* error) noexcept;
     detail::record* leave(std::uint64_t unit) noexcept;
@@ -197,6 +203,10 @@ private:
     template <class F>
     void for_each_pinned(std::size_t most, F&& f);
     void open_under(detail::record& parent) noexcept;
+    /// A shield: a stop from above starts the grace instead of stopping the body.
+    void open_shield(detail::record& parent, std::int64_t grace_ns) noexcept;
+    void start_grace() noexcept;
+    void stop_from_above(detail::stop_walk& walk) noexcept override;
     bool suspend_parent(detail::record& parent, detail::record& body) noexcept;
     [[nodiscard]] bool overran() const noexcept;
     void throw_outcome();
@@ -215,6 +225,9 @@ private:
     std::atomic<bool> any_stopped_{false};
     bool is_root_ = true;        // until it is opened under a parent
     bool own_deadline_ = false;
+    bool is_shield_ = false;
+    bool grace_runs_ = false;    // guarded by lock_
+    std::int64_t grace_ns_ = 0;
     deadline_timer timer_{*this};
 };
 

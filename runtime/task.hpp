@@ -60,7 +60,7 @@ template <class T>
 class promise_common : public promise_base {
 public:
     // Clang gives the place of the coroutine's opening brace, GCC that of its closing one; the first await replaces it.
-    explicit promise_common(std::source_location made = std::source_location::current()) noexcept : promise_base{made} {}
+    explicit promise_common(std::source_location made) noexcept : promise_base{made} {}
 
     static std::suspend_always initial_suspend() noexcept { return {}; }
     static final_awaiter final_suspend() noexcept { return {}; }
@@ -90,7 +90,8 @@ public:
 template <class T>
 class promise final : public promise_common<T> {
 public:
-    using promise_common<T>::promise_common;
+    // Not an inherited constructor: its default argument would give this line and not the coroutine's.
+    explicit promise(std::source_location made = std::source_location::current()) noexcept : promise_common<T>{made} {}
     task<T> get_return_object() noexcept;
     template <class U = T>
         requires std::constructible_from<T, U> || std::is_reference_v<T>
@@ -102,7 +103,7 @@ public:
 template <>
 class promise<void> final : public promise_common<void> {
 public:
-    using promise_common<void>::promise_common;
+    explicit promise(std::source_location made = std::source_location::current()) noexcept : promise_common<void>{made} {}
     task<void> get_return_object() noexcept;
     static void return_void() noexcept {}
 };

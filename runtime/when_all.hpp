@@ -20,12 +20,12 @@ template <class T>
 using non_void_t = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
 template <class T>
-non_void_t<T> take_non_void(task<T>& t) {
+non_void_t<T> take_non_void(result_slot<T>& result) {
     if constexpr (std::is_void_v<T>) {
-        task_access::result(t).take();
+        result.take();
         return {};
     } else {
-        return task_access::result(t).take();
+        return result.take();
     }
 }
 
@@ -64,7 +64,7 @@ private:
     template <std::size_t... I>
     std::tuple<non_void_t<Ts>...> take_all(std::index_sequence<I...>) {
         // Braces: the elements are taken from first to last.
-        return std::tuple<non_void_t<Ts>...>{take_non_void(branches_.template get<I>().work)...};
+        return std::tuple<non_void_t<Ts>...>{take_non_void(branches_.template get<I>().result)...};
     }
 
     void add_children(stop_walk& walk) noexcept override {
@@ -84,7 +84,7 @@ private:
         std::size_t i = 0;
         branches_.each([&](auto& b) {
             if (i++ != index) return;
-            const auto& error = task_access::result(b.work).error();
+            const auto& error = b.result.error();
             if (node.stopped() && is_task_stopped(error)) return;
             if (!failed_.exchange(true, std::memory_order_acq_rel)) {  // acq_rel: one writer of error_, seen via pending_
                 error_ = error;

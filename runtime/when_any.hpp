@@ -62,7 +62,7 @@ private:
     template <std::size_t... I>
     void take_values(when_any_result<Ts...>& out, std::index_sequence<I...>) {
         ((branches_.template get<I>().ended == outcome::value
-              ? void(std::get<I>(out.values).emplace(take_non_void(branches_.template get<I>().work)))
+              ? void(std::get<I>(out.values).emplace(take_non_void(branches_.template get<I>().result)))
               : void()),
          ...);
     }
@@ -84,7 +84,7 @@ private:
         std::size_t i = 0;
         branches_.each([&](auto& b) {
             if (i++ != index || how != outcome::error) return;
-            const auto& error = task_access::result(b.work).error();
+            const auto& error = b.result.error();
             if (first) {
                 error_ = error;
             } else if (!is_task_stopped(error)) {

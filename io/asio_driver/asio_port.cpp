@@ -100,6 +100,8 @@ void asio_port::adopt(io_operation& op) noexcept {
 // ---- turns -----------------------------------------------------------------------------------------------------
 
 void asio_port::poll() noexcept {
+    // A wake that came before this turn has done its work. acq_rel, pairs with wake(): what it announced is visible.
+    woken_.exchange(false, std::memory_order_acq_rel);
     std::unique_lock turn{turn_, std::try_to_lock};
     if (!turn) return;  // a rescuer is doing it
     completed_in_turn_ = 0;

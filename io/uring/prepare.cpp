@@ -10,9 +10,7 @@ namespace belay::detail::uring {
 namespace {
 
 // The kernel transfers no more than this at once (MAX_RW_COUNT), and the entry's length has only 32 bits.
-unsigned clamp_length(std::size_t length) noexcept {
-    return static_cast<unsigned>(std::min<std::size_t>(length, 0x7ffff000));
-}
+unsigned clamp_length(std::size_t length) noexcept { return static_cast<unsigned>(std::min<std::size_t>(length, 0x7ffff000)); }
 
 bool is_outgoing(io_opcode opcode) noexcept {
     return opcode == io_opcode::send || opcode == io_opcode::sendmsg || opcode == io_opcode::write ||
@@ -45,9 +43,7 @@ void prepare(io_uring_sqe& sqe, const io_request& r, std::uint64_t user_data) no
         ::io_uring_prep_recv(&sqe, r.fd, r.buffer, clamp_length(r.length), r.flags);
         if (!r.expect_ready) sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;  // spares an attempt that would find nothing
         break;
-    case io_opcode::send:
-        ::io_uring_prep_send(&sqe, r.fd, r.buffer, clamp_length(r.length), static_cast<int>(send_flags));
-        break;
+    case io_opcode::send: ::io_uring_prep_send(&sqe, r.fd, r.buffer, clamp_length(r.length), static_cast<int>(send_flags)); break;
     case io_opcode::recvmsg:
         ::io_uring_prep_recvmsg(&sqe, r.fd, r.message, flags);
         if (!r.expect_ready) sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;

@@ -23,8 +23,8 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t millisecond_ns = 1'000'000;
 
 constexpr std::uint8_t needed_opcodes[] = {
-    IORING_OP_NOP,  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT,  IORING_OP_CONNECT, IORING_OP_RECV,
-    IORING_OP_SEND, IORING_OP_RECVMSG,  IORING_OP_SENDMSG,      IORING_OP_READ,    IORING_OP_WRITE,
+    IORING_OP_NOP,  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_RECV,
+    IORING_OP_SEND, IORING_OP_RECVMSG,  IORING_OP_SENDMSG,      IORING_OP_READ,   IORING_OP_WRITE,
 };
 
 probe_result fails(int error, std::string reason) { return {error, std::move(reason)}; }
@@ -91,14 +91,16 @@ probe_result probe() {
     try {
         ring r(8, 16);
         if (!opcodes_work(r))
-            return fails(ENOSYS, "ENOSYS: this kernel's io_uring lacks operations that belay needs, or a policy forbids "
-                                 "io_uring_register. Remedy: run on an unrestricted Linux 6.1 or later");
+            return fails(ENOSYS,
+                         "ENOSYS: this kernel's io_uring lacks operations that belay needs, or a policy forbids "
+                         "io_uring_register. Remedy: run on an unrestricted Linux 6.1 or later");
         int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (wake_fd < 0) return fails(errno, explain_setup_error(errno));
         int error = round_trip(r, wake_fd);
         ::close(wake_fd);
         if (error != 0)
-            return fails(error, "a round trip through the ring failed, although it could be set up: " + explain_setup_error(error));
+            return fails(error,
+                         "a round trip through the ring failed, although it could be set up: " + explain_setup_error(error));
     } catch (const std::system_error& e) {
         return fails(e.code().value(), explain_setup_error(e.code().value()));
     }

@@ -44,12 +44,10 @@ std::string explain_setup_error(int error) {
                " for all processes of this user together; a worker needs about 100 KiB. Remedy: raise it (ulimit -l, "
                "LimitMEMLOCK= in a systemd unit, docker run --ulimit memlock=), or use fewer workers";
     case EMFILE:
-    case ENFILE:
-        return "EMFILE: no file descriptor is left for a ring. Remedy: raise RLIMIT_NOFILE (ulimit -n)";
+    case ENFILE: return "EMFILE: no file descriptor is left for a ring. Remedy: raise RLIMIT_NOFILE (ulimit -n)";
     case EINVAL:
         return "EINVAL: this kernel's io_uring does not know cooperative task running. Remedy: run on Linux 6.1 or later";
-    default:
-        return std::string(std::strerror(error)) + " (errno " + std::to_string(error) + ") from io_uring_setup";
+    default: return std::string(std::strerror(error)) + " (errno " + std::to_string(error) + ") from io_uring_setup";
     }
 }
 

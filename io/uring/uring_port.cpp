@@ -60,9 +60,7 @@ void uring_port::bind_owner() noexcept {
     arm_wake();
 }
 
-bool uring_port::on_owner() const noexcept {
-    return ::pthread_equal(owner_.load(std::memory_order_relaxed), ::pthread_self());
-}
+bool uring_port::on_owner() const noexcept { return ::pthread_equal(owner_.load(std::memory_order_relaxed), ::pthread_self()); }
 
 // ---- submitting ---------------------------------------------------------------------------------------------------
 
@@ -155,9 +153,7 @@ void uring_port::turn(std::int64_t sleep_until_ns) noexcept {
     finish(finished);
 }
 
-bool uring_port::ready() const noexcept {
-    return ring_->has_completions() || ring_->needs_enter() || wake_.is_notified();
-}
+bool uring_port::ready() const noexcept { return ring_->has_completions() || ring_->needs_enter() || wake_.is_notified(); }
 
 void uring_port::wake() noexcept {
     fork_guard::check();

@@ -39,8 +39,8 @@ void uring_port::cancel(io_operation& op) noexcept {
 
 bool uring_port::rescue() noexcept {
     fork_guard::check();
-    const bool wanted = ring_->unconsumed() != 0 || ring_->has_completions() || ring_->needs_enter() ||
-                        deferred_.load(std::memory_order_relaxed);
+    const bool wanted =
+        ring_->unconsumed() != 0 || ring_->has_completions() || ring_->needs_enter() || deferred_.load(std::memory_order_relaxed);
     if (!wanted || rescuing_.exchange(true, std::memory_order_acquire)) return false;
 
     // First everything that makes the kernel owe completions, then the kick that makes it post them.

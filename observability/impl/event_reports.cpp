@@ -57,17 +57,22 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     r.task_id = task.id;
     r.task_name = task.name.data();
     bool ended = task.depth == 0;  // the frames are gone: it did not suspend, it ended
-    r.what = (task.id == 0 ? std::string{"a task"} : task_text(task)) + (ended ? " ended while it held " : " suspended while it held ") + counted(locks.size(), "synchronous lock", "synchronous locks");
+    r.what = (task.id == 0 ? std::string{"a task"} : task_text(task)) +
+             (ended ? " ended while it held " : " suspended while it held ") +
+             counted(locks.size(), "synchronous lock", "synchronous locks");
     report_stack held{report_stack::shape::list, "locked at", {}};
     for (const auto& lock : locks)
-        held.frames.push_back({function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
+        held.frames.push_back(
+            {function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
     r.where.push_back(std::move(held));
     if (!ended) r.where.push_back(async_stack(task, "suspended here"));
     r.spawned = site_text(task.spawned);
-    r.why = "the task may resume on another thread, where unlocking is undefined behaviour; and until then every worker that\n"
-            "wants this lock blocks, perhaps the one that has to resume the task.";
+    r.why =
+        "the task may resume on another thread, where unlocking is undefined behaviour; and until then every worker that\n"
+        "wants this lock blocks, perhaps the one that has to resume the task.";
     auto end = ended ? std::string{"the task ends"} : "line " + std::to_string(task.stack[0].line());
-    r.fix = "end the guard's scope before " + end + "; or protect the data with belay::sync_guarded, which no co_await can get\n"
+    r.fix = "end the guard's scope before " + end +
+            "; or protect the data with belay::sync_guarded, which no co_await can get\n"
             "into; or use belay::mutex, which may be held across co_await.";
     r.silence = "BELAY_GUARDRAILS=lock=log or lock=off";
     return r;
@@ -77,20 +82,24 @@ report describe_leak(std::string_view runtime, std::string_view where, std::span
     report r;
     r.kind = guardrail::task_leak;
     r.runtime = runtime;
-    r.what = counted(total, "task", "tasks") + " of runtime \"" + r.runtime + "\" did not end in time (" + std::string{where} + ")";
+    r.what =
+        counted(total, "task", "tasks") + " of runtime \"" + r.runtime + "\" did not end in time (" + std::string{where} + ")";
     for (const auto& task : tasks.first(std::min(tasks.size(), tasks_shown))) {
         auto stack = async_stack(task, "");
         stack.title = task_text(task) + ", waits on: " + task.waiting_on + ", spawned at " + site_text(task.spawned);
         r.where.push_back(std::move(stack));
     }
-    if (total > r.where.size()) r.where.push_back({report_stack::shape::list, "and " + std::to_string(total - r.where.size()) + " more", {}});
+    if (total > r.where.size())
+        r.where.push_back({report_stack::shape::list, "and " + std::to_string(total - r.where.size()) + " more", {}});
     r.spawned = tasks.empty() ? "an unknown place" : site_text(tasks.front().spawned) + (total > 1 ? ", and others" : "");
     if (tasks.size() == 1) r.task_id = tasks.front().id, r.task_name = tasks.front().name.data();
-    r.why = "a task that outlives its scope keeps its frames, buffers and references: whatever they point to must not be\n"
-            "destroyed, so it is leaked.";
-    r.fix = "a task that waits has ignored the stop or shields itself from it: look at the innermost frame. One that is running\n"
-            "never suspends: add co_await belay::checkpoint(), or give it a stop token. If it only needs longer, raise\n"
-            "runtime_options::shutdown_grace.";
+    r.why =
+        "a task that outlives its scope keeps its frames, buffers and references: whatever they point to must not be\n"
+        "destroyed, so it is leaked.";
+    r.fix =
+        "a task that waits has ignored the stop or shields itself from it: look at the innermost frame. One that is running\n"
+        "never suspends: add co_await belay::checkpoint(), or give it a stop token. If it only needs longer, raise\n"
+        "runtime_options::shutdown_grace.";
     r.silence = "BELAY_GUARDRAILS=leak=log or leak=off";
     return r;
 }
@@ -99,11 +108,14 @@ report describe_lost_error(std::string_view scope, std::source_location spawned,
     report r;
     r.kind = guardrail::lost_error;
     r.what = "nobody will see this error of a task in scope \"" + std::string{scope} + "\": " + error_text(error);
-    r.where.push_back({report_stack::shape::list, "the task was spawned at", {{function_text(spawned.function_name()), place_text(spawned), "", false}}});
+    r.where.push_back({report_stack::shape::list,
+                       "the task was spawned at",
+                       {{function_text(spawned.function_name()), place_text(spawned), "", false}}});
     r.spawned = site_text(spawned);
     r.why = "the scope isolates its tasks or has failed with another error already, and nothing joined this task.";
-    r.fix = "handle the error inside the task; or join it, co_await handle.join(); or let it fail the scope:\n"
-            ".on_error = belay::on_error::stop_siblings or collect.";
+    r.fix =
+        "handle the error inside the task; or join it, co_await handle.join(); or let it fail the scope:\n"
+        ".on_error = belay::on_error::stop_siblings or collect.";
     r.silence = "catch what is expected inside the task, or BELAY_GUARDRAILS=error=off";
     return r;
 }
@@ -112,7 +124,9 @@ report describe_never_awaited(std::source_location made) {
     report r;
     r.kind = guardrail::never_awaited;
     r.what = "a task was destroyed before it ever ran";
-    r.where.push_back({report_stack::shape::list, "the task is this coroutine", {{function_text(made.function_name()), place_text(made), "", false}}});
+    r.where.push_back({report_stack::shape::list,
+                       "the task is this coroutine",
+                       {{function_text(made.function_name()), place_text(made), "", false}}});
     r.spawned = "nowhere: it was neither awaited nor spawned";
     r.why = "a belay task is lazy: calling the function runs none of it, so whatever it was to do has not happened.";
     r.fix = "co_await it, spawn it, scope.spawn(f, arguments...), or do not call the function.";

@@ -26,8 +26,10 @@ public:
         ClientMetric sample;
         sample.label = common_;
         sample.label.insert(sample.label.end(), own);
-        if (families_.back().type == MetricType::Counter) sample.counter.value = value;
-        else sample.gauge.value = value;
+        if (families_.back().type == MetricType::Counter)
+            sample.counter.value = value;
+        else
+            sample.gauge.value = value;
         families_.back().metric.push_back(std::move(sample));
     }
     void add(std::uint64_t value, std::initializer_list<label> own = {}) { add(static_cast<double>(value), own); }
@@ -52,20 +54,31 @@ double whole(const worker_metrics& w) {
 }
 
 constexpr worker_row worker_rows[] = {
-    {"belay_tasks_spawned_total", MetricType::Counter, whole<&worker_metrics::spawned>, "Tasks spawned, by the worker that spawned them. Branches of when_all and its kin are not counted."},
+    {"belay_tasks_spawned_total", MetricType::Counter, whole<&worker_metrics::spawned>,
+     "Tasks spawned, by the worker that spawned them. Branches of when_all and its kin are not counted."},
     {"belay_worker_polls_total", MetricType::Counter, whole<&worker_metrics::polls>, "Times that a task was resumed."},
-    {"belay_worker_busy_seconds_total", MetricType::Counter, [](const worker_metrics& w) { return static_cast<double>(w.busy_ns) * nanosecond; }, "Time inside tasks, estimated from samples."},
-    {"belay_worker_parks_total", MetricType::Counter, whole<&worker_metrics::parks>, "Times that the worker went to sleep for want of work."},
-    {"belay_worker_wakeups_total", MetricType::Counter, whole<&worker_metrics::wakeups>, "Times that the worker was woken by a notification."},
-    {"belay_worker_steals_total", MetricType::Counter, whole<&worker_metrics::steals>, "Tasks taken from another worker's queues."},
-    {"belay_worker_takeovers_total", MetricType::Counter, whole<&worker_metrics::takeovers>, "Times that a neighbour took over the worker's I/O, timers or queues while it was stuck in a task."},
-    {"belay_budget_yields_total", MetricType::Counter, whole<&worker_metrics::budget_yields>, "Times that a task had to yield because its operations never suspended."},
+    {"belay_worker_busy_seconds_total", MetricType::Counter,
+     [](const worker_metrics& w) { return static_cast<double>(w.busy_ns) * nanosecond; },
+     "Time inside tasks, estimated from samples."},
+    {"belay_worker_parks_total", MetricType::Counter, whole<&worker_metrics::parks>,
+     "Times that the worker went to sleep for want of work."},
+    {"belay_worker_wakeups_total", MetricType::Counter, whole<&worker_metrics::wakeups>,
+     "Times that the worker was woken by a notification."},
+    {"belay_worker_steals_total", MetricType::Counter, whole<&worker_metrics::steals>,
+     "Tasks taken from another worker's queues."},
+    {"belay_worker_takeovers_total", MetricType::Counter, whole<&worker_metrics::takeovers>,
+     "Times that a neighbour took over the worker's I/O, timers or queues while it was stuck in a task."},
+    {"belay_budget_yields_total", MetricType::Counter, whole<&worker_metrics::budget_yields>,
+     "Times that a task had to yield because its operations never suspended."},
     {"belay_timers_armed", MetricType::Gauge, whole<&worker_metrics::timers>, "Timers that wait to fire."},
     {"belay_timers_fired_total", MetricType::Counter, whole<&worker_metrics::timers_fired>, "Timers that fired."},
-    {"belay_io_submitted_total", MetricType::Counter, whole<&worker_metrics::io_submitted>, "I/O operations handed to the driver."},
-    {"belay_io_in_flight", MetricType::Gauge, whole<&worker_metrics::io_in_flight>, "I/O operations submitted and not completed."},
+    {"belay_io_submitted_total", MetricType::Counter, whole<&worker_metrics::io_submitted>,
+     "I/O operations handed to the driver."},
+    {"belay_io_in_flight", MetricType::Gauge, whole<&worker_metrics::io_in_flight>,
+     "I/O operations submitted and not completed."},
     {"belay_io_enters_total", MetricType::Counter, whole<&worker_metrics::io_enters>, "System calls made by the I/O driver."},
-    {"belay_io_overflows_total", MetricType::Counter, whole<&worker_metrics::io_overflows>, "Times that completions did not fit into the completion queue."},
+    {"belay_io_overflows_total", MetricType::Counter, whole<&worker_metrics::io_overflows>,
+     "Times that completions did not fit into the completion queue."},
 };
 
 struct pool_row {
@@ -82,13 +95,21 @@ double pool_whole(const blocking_pool_metrics& p) {
 
 constexpr pool_row pool_rows[] = {
     {"belay_blocking_threads", MetricType::Gauge, pool_whole<&blocking_pool_metrics::threads>, "Threads of a blocking pool."},
-    {"belay_blocking_idle_threads", MetricType::Gauge, pool_whole<&blocking_pool_metrics::idle>, "Threads of a blocking pool that wait for work."},
-    {"belay_blocking_queue_depth", MetricType::Gauge, pool_whole<&blocking_pool_metrics::queued>, "Functions that wait for a thread."},
-    {"belay_blocking_waiting_tasks", MetricType::Gauge, pool_whole<&blocking_pool_metrics::waiting>, "Tasks that wait for room in the pool's queue."},
-    {"belay_blocking_completed_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::completed>, "Functions that ended."},
-    {"belay_blocking_rejected_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::rejected>, "Functions refused because the queue was full."},
-    {"belay_blocking_queue_wait_seconds_total", MetricType::Counter, [](const blocking_pool_metrics& p) { return static_cast<double>(p.queue_wait_ns) * nanosecond; }, "Time that functions spent waiting for a thread."},
-    {"belay_blocking_run_seconds_total", MetricType::Counter, [](const blocking_pool_metrics& p) { return static_cast<double>(p.run_ns) * nanosecond; }, "Time that functions ran."},
+    {"belay_blocking_idle_threads", MetricType::Gauge, pool_whole<&blocking_pool_metrics::idle>,
+     "Threads of a blocking pool that wait for work."},
+    {"belay_blocking_queue_depth", MetricType::Gauge, pool_whole<&blocking_pool_metrics::queued>,
+     "Functions that wait for a thread."},
+    {"belay_blocking_waiting_tasks", MetricType::Gauge, pool_whole<&blocking_pool_metrics::waiting>,
+     "Tasks that wait for room in the pool's queue."},
+    {"belay_blocking_completed_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::completed>,
+     "Functions that ended."},
+    {"belay_blocking_rejected_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::rejected>,
+     "Functions refused because the queue was full."},
+    {"belay_blocking_queue_wait_seconds_total", MetricType::Counter,
+     [](const blocking_pool_metrics& p) { return static_cast<double>(p.queue_wait_ns) * nanosecond; },
+     "Time that functions spent waiting for a thread."},
+    {"belay_blocking_run_seconds_total", MetricType::Counter,
+     [](const blocking_pool_metrics& p) { return static_cast<double>(p.run_ns) * nanosecond; }, "Time that functions ran."},
 };
 
 void add_outcomes(family_writer& out, const runtime_metrics& m) {
@@ -105,7 +126,8 @@ void add_outcomes(family_writer& out, const runtime_metrics& m) {
 }
 
 void add_queues(family_writer& out, const runtime_metrics& m) {
-    out.begin("belay_run_queue_depth", MetricType::Gauge, "Ready tasks that wait for a worker: in the workers' own queues, and in the global one.");
+    out.begin("belay_run_queue_depth", MetricType::Gauge,
+              "Ready tasks that wait for a worker: in the workers' own queues, and in the global one.");
     std::uint64_t local = 0;
     for (const auto& w : m.workers) local += w.queue_depth;
     out.add(local, {{"queue", "local"}});
@@ -148,12 +170,15 @@ std::vector<blocking_pool_metrics> merged_by_name(const std::vector<blocking_poo
 
 void add_guardrails(family_writer& out, const guardrails::counts& found, const std::string& prefix) {
     auto name = [&](const char* rest) { return prefix + rest; };
-    out.begin(name("guardrail_reports_total").c_str(), MetricType::Counter, "Times that a guardrail fired, reports that were not written included.");
+    out.begin(name("guardrail_reports_total").c_str(), MetricType::Counter,
+              "Times that a guardrail fired, reports that were not written included.");
     for (std::size_t i = 0; i < guardrail_count; ++i)
         out.add(found.reports[i], {{"kind", std::string{to_string(static_cast<guardrail>(i))}}});
-    out.begin(name("guardrail_suppressed_total").c_str(), MetricType::Counter, "Times that a guardrail fired whose report was not written: repeated, or too many.");
+    out.begin(name("guardrail_suppressed_total").c_str(), MetricType::Counter,
+              "Times that a guardrail fired whose report was not written: repeated, or too many.");
     out.add(found.suppressed);
-    out.begin(name("worker_stalls_total").c_str(), MetricType::Counter, "Polls longer than the threshold: hog computed, blocked slept in a system call, starved got no CPU from the host.");
+    out.begin(name("worker_stalls_total").c_str(), MetricType::Counter,
+              "Polls longer than the threshold: hog computed, blocked slept in a system call, starved got no CPU from the host.");
     out.add(found.stalls_hog, {{"class", "hog"}});
     out.add(found.stalls_blocked, {{"class", "blocked"}});
     out.add(found.stalls_starved, {{"class", "starved"}});
@@ -166,7 +191,8 @@ std::vector<MetricFamily> families_of(const runtime_metrics& metrics, const guar
     add_outcomes(out, metrics);
     for (const auto& row : worker_rows) {
         out.begin(row.name, row.type, row.help);
-        for (std::size_t i = 0; i < metrics.workers.size(); ++i) out.add(row.value(metrics.workers[i]), {{"worker", std::to_string(i)}});
+        for (std::size_t i = 0; i < metrics.workers.size(); ++i)
+            out.add(row.value(metrics.workers[i]), {{"worker", std::to_string(i)}});
     }
     add_queues(out, metrics);
     add_io(out, metrics);

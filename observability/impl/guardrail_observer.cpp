@@ -96,7 +96,8 @@ void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view
 }
 
 void guardrail_observer::error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept {
-    raise(guardrail::lost_error, place_hash{}.add(scope).add(spawned).value(), [&] { return describe_lost_error(scope, spawned, error); });
+    raise(guardrail::lost_error, place_hash{}.add(scope).add(spawned).value(),
+          [&] { return describe_lost_error(scope, spawned, error); });
 }
 
 void guardrail_observer::never_awaited(std::source_location made) noexcept {

@@ -48,7 +48,8 @@ bool would_block(int error) noexcept { return error == EAGAIN || error == EINTR;
 
 }  // namespace
 
-http_server::http_server(std::string_view address, handler answer) : answer_{std::move(answer)}, stop_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+http_server::http_server(std::string_view address, handler answer)
+    : answer_{std::move(answer)}, stop_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
     if (stop_.get() < 0) throw std::system_error(errno, std::system_category(), "belay: debug endpoint: eventfd");
     auto opened = listen_on(address);
     listener_ = std::move(opened.socket);
@@ -105,7 +106,8 @@ void http_server::accept_one() {
     }
     // When all places are taken, the one that has been slow for longest makes room: a scrape is not kept out by clients that
     // say nothing.
-    if (connections_.size() == most_connections) connections_.erase(std::ranges::min_element(connections_, {}, &connection::deadline));
+    if (connections_.size() == most_connections)
+        connections_.erase(std::ranges::min_element(connections_, {}, &connection::deadline));
     connections_.push_back({unique_fd{fd}, clock::now() + patience, {}, {}, 0, false});
 }
 

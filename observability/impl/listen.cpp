@@ -46,7 +46,8 @@ host_and_port parse(std::string_view address) {
     host_and_port result;
     auto port = address.substr(colon + 1);
     auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), result.port);
-    if (error != std::errc{} || end != port.data() + port.size()) refuse(address, "has a port that is not a number from 0 to 65535");
+    if (error != std::errc{} || end != port.data() + port.size())
+        refuse(address, "has a port that is not a number from 0 to 65535");
     auto host = address.substr(0, colon);
     result.brackets = host.starts_with('[') && host.ends_with(']');
     if (result.brackets) host = host.substr(1, host.size() - 2);
@@ -72,7 +73,8 @@ listening_socket listen_on(std::string_view address) {
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
     addrinfo* found = nullptr;
-    if (::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found) != 0) refuse(address, "has an unknown host");
+    if (::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found) != 0)
+        refuse(address, "has an unknown host");
     std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{found, &::freeaddrinfo};
 
     unique_fd socket{::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};

@@ -18,7 +18,8 @@ struct registers {
 inline registers registers_of(const ucontext_t& context) noexcept {
 #if defined(__x86_64__)
     const auto* r = context.uc_mcontext.gregs;
-    return {static_cast<std::uint64_t>(r[REG_RIP]), static_cast<std::uint64_t>(r[REG_RSP]), static_cast<std::uint64_t>(r[REG_RBP])};
+    return {static_cast<std::uint64_t>(r[REG_RIP]), static_cast<std::uint64_t>(r[REG_RSP]),
+            static_cast<std::uint64_t>(r[REG_RBP])};
 #elif defined(__aarch64__)
     return {context.uc_mcontext.pc, context.uc_mcontext.sp, context.uc_mcontext.regs[29]};
 #else

@@ -30,7 +30,8 @@ public:
 
     /// Counts a firing, in `mine` and for the process, and says whether a report of it is to be written. Cheap when not:
     /// a report is only built after this.
-    report_throttle::decision admit(guardrail kind, std::uint64_t key, guardrails::action then, guardrail_counters& mine) noexcept;
+    report_throttle::decision admit(guardrail kind, std::uint64_t key, guardrails::action then,
+                                    guardrail_counters& mine) noexcept;
     void count_stall(stall_class found, guardrail_counters& mine) noexcept;
     /// Writes it. Does not return if its action is panic.
     void publish(const report& what) noexcept;

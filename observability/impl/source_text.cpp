@@ -11,7 +11,8 @@ namespace belay::detail {
 namespace {
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
-    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
 }
 
 // "belay::task<std::vector<int>> f()": the name starts after the first blank outside of any bracket.
@@ -45,9 +46,11 @@ std::string function_text(std::string_view pretty) {
             return function_text(demangled(mangled.c_str()));
         }
     }
-    if (auto with = pretty.rfind(" [with "); with != std::string_view::npos) pretty = pretty.substr(0, with);
+    if (pretty.ends_with(']')) pretty = pretty.substr(0, pretty.find(" ["));  // "[with T = int]", "[T = int]"
     std::string text{without_result_type(pretty)};
-    for (auto noise : {"(anonymous namespace)::", "{anonymous}::", "[abi:cxx11]", " [clone .resume]"}) replace_all(text, noise, "");
+    for (auto noise : {"(anonymous namespace)::", "{anonymous}::", "[abi:cxx11]", " [clone .resume]"})
+        replace_all(text, noise, "");
+    replace_all(text, "(anonymous class)::operator()", "lambda");
     replace_all(text, "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string");
     replace_all(text, "std::basic_string_view<char, std::char_traits<char> >", "std::string_view");
     return text.empty() ? "?" : text;

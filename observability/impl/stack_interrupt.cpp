@@ -10,6 +10,7 @@
 #include <belay/observability/impl/thread_proc.hpp>
 
 #include <execinfo.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -76,7 +77,7 @@ bool is_ours(const struct sigaction& action) noexcept {
 // theirs from SIGRTMIN.
 int free_signal() noexcept {
     for (int signal = SIGRTMAX - 1; signal > SIGRTMIN; --signal) {
-        struct sigaction current {};
+        struct sigaction current{};
         if (::sigaction(signal, nullptr, &current) != 0) continue;
         if (is_ours(current) || ((current.sa_flags & SA_SIGINFO) == 0 && current.sa_handler == SIG_DFL)) return signal;
     }
@@ -86,9 +87,10 @@ int free_signal() noexcept {
 class installed_handler {
 public:
     explicit installed_handler(int signal) noexcept : signal_{signal} {
-        struct sigaction ours {};
+        struct sigaction ours{};
         ours.sa_sigaction = belay_on_stack_signal;
-        ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+        // Not on the thread's alternative stack: that may be smaller than what backtrace() needs.
+        ours.sa_flags = SA_SIGINFO | SA_RESTART;
         ::sigfillset(&ours.sa_mask);
         installed_ = ::sigaction(signal_, &ours, nullptr) == 0;
     }
@@ -97,9 +99,9 @@ public:
     [[nodiscard]] bool ok() const noexcept { return installed_; }
     /// Only when no signal is on its way: the default action of a real-time signal ends the process.
     void restore() noexcept {
-        struct sigaction current {};
+        struct sigaction current{};
         if (::sigaction(signal_, nullptr, &current) != 0 || !is_ours(current)) return;  // the host has taken it meanwhile
-        struct sigaction none {};
+        struct sigaction none{};
         none.sa_handler = SIG_DFL;
         ::sigaction(signal_, &none, nullptr);
     }
@@ -108,6 +110,16 @@ private:
     int signal_;
     bool installed_ = false;
 };
+
+// A handler that has not returned yet, ours of the last capture for one, ends soon; a thread that masks signals stays so.
+bool stays_blocked(int tid, int signal, std::chrono::milliseconds patience) noexcept {
+    auto until = std::chrono::steady_clock::now() + patience;
+    while (blocks_signal(tid, signal)) {
+        if (std::chrono::steady_clock::now() >= until) return true;
+        ::sched_yield();
+    }
+    return false;
+}
 
 bool wait_finished(std::chrono::milliseconds patience) noexcept {
     timespec until{};
@@ -138,7 +150,8 @@ void collect(native_stack& result) noexcept {
 void prepare_once() noexcept {
     static const bool ready = [] {
         std::array<void*, 4> ignored{};
-        ::backtrace(ignored.data(), static_cast<int>(ignored.size()));  // its first call loads a library, which must not happen in the handler
+        ::backtrace(ignored.data(),
+                    static_cast<int>(ignored.size()));  // its first call loads a library, which must not happen in the handler
         return ::sem_init(&state.finished, 0, 0) == 0;
     }();
     (void)ready;
@@ -159,11 +172,10 @@ native_stack interrupt_and_walk(int tid, std::chrono::milliseconds patience) noe
     auto over = shot::done;  // of a walk that took longer than anybody waited
     state.now.compare_exchange_strong(over, shot::idle, std::memory_order_acq_rel);
     if (state.now.load(std::memory_order_acquire) != shot::idle) return failed("an earlier request has not been answered yet");
-    while (::sem_trywait(&state.finished) == 0) {
-    }
+    while (::sem_trywait(&state.finished) == 0) {}
     int signal = free_signal();
     if (signal == 0) return failed("the program uses every real-time signal");
-    if (blocks_signal(tid, signal)) return failed("the worker's thread blocks real-time signals");
+    if (stays_blocked(tid, signal, patience)) return failed("the worker's thread blocks real-time signals");
 
     installed_handler handler{signal};
     if (!handler.ok()) return failed("no signal handler could be installed");
@@ -176,7 +188,8 @@ native_stack interrupt_and_walk(int tid, std::chrono::milliseconds patience) noe
     }
     if (!wait_finished(patience)) {
         auto expected = shot::armed;
-        if (state.now.compare_exchange_strong(expected, shot::late, std::memory_order_acq_rel)) return failed("the worker did not get a CPU in time");
+        if (state.now.compare_exchange_strong(expected, shot::late, std::memory_order_acq_rel))
+            return failed("the worker did not get a CPU in time");
         wait_finished(std::chrono::seconds{1});  // it is walking right now
         if (state.now.load(std::memory_order_acquire) != shot::done) return failed("walking the stack took too long");
     }

@@ -24,7 +24,8 @@ bool read_memory(std::uint64_t from, void* to, std::size_t bytes) noexcept {
 
 bool is_return_address(std::uint64_t address) noexcept {
     std::array<std::uint8_t, call_window> before{};
-    return is_module_address(address) && read_memory(address - call_window, before.data(), before.size()) && is_after_call(before.data());
+    return is_module_address(address) && read_memory(address - call_window, before.data(), before.size()) &&
+           is_after_call(before.data());
 }
 
 // The words from `sp` upwards, as far as the stack is mapped and the buffer reaches.

@@ -91,18 +91,21 @@ report describe_stall(const worker_stall& stall, const stall_verdict& verdict, c
         if (!evidence.kernel_wait.empty()) r.facts.push_back({"kernel", "waits in " + evidence.kernel_wait});
     }
     r.facts.push_back({"time", time_text(verdict)});
-    r.facts.push_back({"behind it", stall.queued_behind == 1 ? "1 ready task" : std::to_string(stall.queued_behind) + " ready tasks"});
+    r.facts.push_back(
+        {"behind it", stall.queued_behind == 1 ? "1 ready task" : std::to_string(stall.queued_behind) + " ready tasks"});
     r.where.push_back(native_text(stall, evidence, !evidence.call.asleep));
     r.where.push_back(async_stack(stall.task, "running here, or in what it called since"));
     r.spawned = site_text(stall.task.spawned);
 
-    r.why = "a task that neither suspends nor ends keeps its worker from everything else: ready tasks, timers and I/O wait\n"
-            "until a neighbour has time to take them over.";
+    r.why =
+        "a task that neither suspends nor ends keeps its worker from everything else: ready tasks, timers and I/O wait\n"
+        "until a neighbour has time to take them over.";
     r.fix = verdict.found == stall_class::hog
                 ? "let others run between pieces of the work, co_await belay::yield(); or move it off the workers:\n"
                   "co_await belay::spawn_blocking([&] { ... });"
                 : advice_for(evidence.call.asleep ? call.family : wait_family::other);
-    r.silence = "belay::guardrails::allow why{\"...\"}; around the call, or BELAY_GUARDRAILS=stall=log, stall=off, stall=panic:1s";
+    r.silence =
+        "belay::guardrails::allow why{\"...\"}; around the call, or BELAY_GUARDRAILS=stall=log, stall=off, stall=panic:1s";
     return r;
 }
 

@@ -1,8 +1,8 @@
 // The report of a blocked worker.
 #pragma once
 
-#include <belay/observability/impl/stall_watch.hpp>
 #include <belay/observability/impl/native_stack.hpp>
+#include <belay/observability/impl/stall_watch.hpp>
 #include <belay/observability/report.hpp>
 
 #include <chrono>

@@ -44,7 +44,7 @@ public:
     explicit mapped_file(const char* path) noexcept {
         int fd = ::open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0) return;
-        struct stat info {};
+        struct stat info{};
         if (::fstat(fd, &info) == 0 && info.st_size > 0) {
             void* at = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
             if (at != MAP_FAILED) {
@@ -63,7 +63,8 @@ public:
     /// `count` objects at `offset`, or null if the file is too short for them.
     template <class T>
     [[nodiscard]] const T* at(std::uint64_t offset, std::uint64_t count = 1) const noexcept {
-        if (bytes_ == nullptr || offset % alignof(T) != 0 || offset > size_ || count > (size_ - offset) / sizeof(T)) return nullptr;
+        if (bytes_ == nullptr || offset % alignof(T) != 0 || offset > size_ || count > (size_ - offset) / sizeof(T))
+            return nullptr;
         return reinterpret_cast<const T*>(bytes_ + offset);
     }
     /// The zero-terminated text at `offset`; empty if there is none.
@@ -82,7 +83,8 @@ using elf_section = ElfW(Shdr);
 using elf_symbol = ElfW(Sym);
 
 // The function that covers `address` in one symbol table, or null.
-const char* search(const mapped_file& file, const elf_section& table, const elf_section& strings, std::uint64_t address) noexcept {
+const char* search(const mapped_file& file, const elf_section& table, const elf_section& strings,
+                   std::uint64_t address) noexcept {
     auto count = table.sh_size / sizeof(elf_symbol);
     const auto* symbols = file.at<elf_symbol>(table.sh_offset, count);
     if (symbols == nullptr) return nullptr;
@@ -98,7 +100,8 @@ const char* search(const mapped_file& file, const elf_section& table, const elf_
 std::string function_at(const char* path, std::uint64_t address) {
     mapped_file file{path};
     const auto* header = file.at<elf_header>(0);
-    if (header == nullptr || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_shentsize != sizeof(elf_section)) return "?";
+    if (header == nullptr || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_shentsize != sizeof(elf_section))
+        return "?";
     const auto* sections = file.at<elf_section>(header->e_shoff, header->e_shnum);
     if (sections == nullptr) return "?";
     for (auto wanted : {SHT_SYMTAB, SHT_DYNSYM}) {  // the full table first; a stripped file has only the other

@@ -116,12 +116,14 @@ std::string describe_descriptor(int fd) {
 }
 
 syscall_description describe_syscall(const thread_syscall& call) {
-    if (call.number < 0) return {"none: asleep in the kernel outside a system call, for example in a page fault", wait_family::storage};
+    if (call.number < 0)
+        return {"none: asleep in the kernel outside a system call, for example in a page fault", wait_family::storage};
     for (const auto& known : known_calls) {
         if (known.number != call.number) continue;
         std::string arguments;
         if (known.first == first_argument::descriptor) arguments = "fd=" + describe_descriptor(static_cast<int>(call.args[0]));
-        if (known.first == first_argument::futex) arguments = hex_text(call.args[0]) + ", a mutex, condition variable or other lock";
+        if (known.first == first_argument::futex)
+            arguments = hex_text(call.args[0]) + ", a mutex, condition variable or other lock";
         return {std::string{known.name} + "(" + arguments + ")", known.family};
     }
     return {"system call number " + std::to_string(call.number), wait_family::other};

@@ -47,7 +47,8 @@ nanoseconds cpu_time(std::uint64_t pthread) noexcept {
     clockid_t clock{};
     timespec at{};
     // The id is only computed, so a thread that has ended gives an error here and not a crash.
-    if (pthread_getcpuclockid(static_cast<pthread_t>(pthread), &clock) != 0 || clock_gettime(clock, &at) != 0) return nanoseconds{-1};
+    if (pthread_getcpuclockid(static_cast<pthread_t>(pthread), &clock) != 0 || clock_gettime(clock, &at) != 0)
+        return nanoseconds{-1};
     return std::chrono::seconds{at.tv_sec} + nanoseconds{at.tv_nsec};
 }
 

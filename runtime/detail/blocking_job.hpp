@@ -30,7 +30,8 @@ private:
     blocking_job* next_ = nullptr;
     blocking_job* prev_ = nullptr;
     std::int64_t queued_ns_ = 0;
-    enum class place : std::uint8_t { outside, waiting, queued, taken } place_ = place::outside;  // guarded by the pool's lock
+    // outside -> queued or waiting -> taken; stopped: withdrawn before it was submitted
+    enum class place : std::uint8_t { outside, waiting, queued, taken, stopped } place_ = place::outside;  // guarded by the pool's lock
 };
 
 /// Bounded: `queued` holds at most max_queued jobs, `waiting` the jobs of suspended callers. Threads are made when all are
@@ -39,10 +40,13 @@ class blocking_core : public std::enable_shared_from_this<blocking_core> {
 public:
     explicit blocking_core(blocking_options options);
 
-    /// Any thread: queues the job, or lets it wait for room. False when the pool is closed, or has no thread and cannot make one.
-    bool submit(blocking_job& job) noexcept;
-    /// Any thread: true if the job was taken out before a thread had it; it will not run.
-    bool withdraw(blocking_job& job) noexcept;
+    enum class submission : std::uint8_t { accepted, refused, stopped };
+    /// Any thread: queues the job, or lets it wait for room; accepted, it may be gone when this returns. Refused when the pool is
+    /// closed, or has no thread and cannot make one. Stopped when withdraw() came first.
+    submission submit(blocking_job& job) noexcept;
+    enum class withdrawal : std::uint8_t { removed, early, too_late };
+    /// Any thread. Removed: it was queued and will not run. Early: submit() has not had it and will answer `stopped`.
+    withdrawal withdraw(blocking_job& job) noexcept;
     /// No new jobs; waits for running ones until the deadline. Returns how many did not end.
     std::size_t close(std::int64_t deadline_ns) noexcept;
     [[nodiscard]] blocking_pool_metrics metrics() const;
@@ -68,7 +72,8 @@ private:
     queue queued_;
     queue waiting_;
     std::size_t threads_ = 0;
-    std::size_t idle_ = 0;
+    std::size_t idle_ = 0;      // threads that will look at the queue by themselves: those that wait for work, and new ones
+    std::size_t starting_ = 0;  // callers who make a thread for a job that they have not queued yet
     bool closed_ = false;
     std::uint64_t completed_ = 0;
     std::uint64_t rejected_ = 0;
@@ -98,7 +103,6 @@ protected:
 private:
     void run() noexcept final;
     blocking_core* pool_;
-    std::atomic<std::uint8_t> phase_{0};  // 0 created, 1 submitted, 2 stopped before that
     bool refused_ = false;
 };
 
@@ -141,7 +145,6 @@ protected:
 private:
     friend class abandonable_job;
     blocking_core* pool_ = nullptr;
-    std::atomic<std::uint8_t> phase_{0};  // as in blocking_operation
 };
 
 }  // namespace belay::detail

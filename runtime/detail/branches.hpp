@@ -4,6 +4,7 @@
 
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/detail/group.hpp>
+#include <belay/runtime/detail/result_slot.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -34,9 +35,13 @@ public:
     }
     record* on_done(outcome how) noexcept override {
         ended = how;
+        // The frame goes now, not with the awaiter: its parameters may be what another branch waits for (a channel's sender).
+        if (how != outcome::stopped) result.take_from(task_access::result(work));
+        task_access::destroy(work);
         return group_.branch_done(*this, index_, how);
     }
     task<T> work;
+    result_slot<T> result;
     outcome ended = outcome::stopped;
 
 private:

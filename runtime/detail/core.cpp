@@ -2,6 +2,7 @@
 
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/detail/cpus.hpp>
+#include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
@@ -25,6 +26,7 @@ void check(const runtime_options& o) {
     if (o.blocking_threads == 0) throw std::invalid_argument("belay: runtime_options.blocking_threads must be at least 1");
     if (o.blocking_queue == 0) throw std::invalid_argument("belay: runtime_options.blocking_queue must be at least 1");
     if (o.shutdown_grace < 0ms) throw std::invalid_argument("belay: runtime_options.shutdown_grace must not be negative");
+    if (o.blocking_keep_alive < 0ms) throw std::invalid_argument("belay: runtime_options.blocking_keep_alive must not be negative");
 }
 
 }  // namespace
@@ -36,7 +38,7 @@ runtime_core::runtime_core(const runtime_options& options) : name{options.name} 
     watcher = make_observer(options.name, options.guardrails);
     io = make_driver({.backend = options.io, .workers = count});
     takeover_tick_ns = options.takeover_tick.count();
-    shutdown_grace_ns = std::chrono::nanoseconds(options.shutdown_grace).count();
+    shutdown_grace_ns = saturating_ns(options.shutdown_grace);
     // Spinning pays only while a worker has a CPU of its own.
     if (count <= cpus) spin_limit_ns = options.spin_us < 0 ? default_spin_ns : std::int64_t{options.spin_us} * 1000;
     workers.reserve(count);
@@ -63,6 +65,8 @@ void runtime_core::start() {
 }
 
 void runtime_core::inject(record& rec) noexcept {
+    // The record keeps the runtime alive only until it is in the queue. Relaxed: the queue's lock publishes it with the record.
+    injecting_.fetch_add(1, std::memory_order_relaxed);
     {
         std::scoped_lock guard(inject_lock_);
         rec.next = nullptr;
@@ -72,6 +76,7 @@ void runtime_core::inject(record& rec) noexcept {
         injected_count_.fetch_add(1, std::memory_order_seq_cst);
     }
     notify_one();
+    injecting_.fetch_sub(1, std::memory_order_release);  // pairs with shutdown(): we are done with the runtime
 }
 
 record* runtime_core::take_injected(worker& taker) noexcept {

@@ -102,6 +102,7 @@ private:
     record* inject_head_ = nullptr;
     record* inject_tail_ = nullptr;
     std::atomic<std::size_t> injected_count_{0};
+    std::atomic<unsigned> injecting_{0};  // threads inside inject(): shutdown waits for them, since the record may be gone
     std::atomic<std::uint64_t> foreign_ids_{1};
     std::atomic<bool> stopping_{false};
     mutable std::mutex pools_lock_;

@@ -18,10 +18,7 @@ public:
     stop_node node;
 
     /// An enclosing scope was stopped. The children are claimed while the parent is claimed, which keeps this alive.
-    void request_stop(stop_walk& walk) noexcept final {
-        auto above = node.parent->reason.load(std::memory_order_relaxed);  // only names the reason
-        if (node.mark(above == stop_reason::shutdown ? stop_reason::shutdown : stop_reason::parent)) add_children(walk);
-    }
+    void request_stop(stop_walk& walk) noexcept final { stop_from_above(walk); }
 
     /// Stops the children for a reason of the group's own. Any thread that keeps the group alive: a child that has not
     /// ended yet, the deadline timer, or the parent. True if this call was the first to stop it.
@@ -35,6 +32,10 @@ public:
 
 protected:
     ~group() = default;
+    virtual void stop_from_above(stop_walk& walk) noexcept {
+        auto above = node.parent->reason.load(std::memory_order_relaxed);  // only names the reason
+        if (node.mark(above == stop_reason::shutdown ? stop_reason::shutdown : stop_reason::parent)) add_children(walk);
+    }
     virtual void add_children(stop_walk& walk) noexcept = 0;
 
     void open(record& parent) noexcept {

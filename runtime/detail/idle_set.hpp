@@ -31,6 +31,11 @@ public:
         }
         return -1;
     }
+    [[nodiscard]] unsigned count() const noexcept {
+        unsigned n = 0;
+        for (const auto& word : words_) n += static_cast<unsigned>(std::popcount(word.load(std::memory_order_seq_cst)));
+        return n;
+    }
     [[nodiscard]] bool any() const noexcept {
         for (const auto& word : words_)
             if (word.load(std::memory_order_seq_cst) != 0) return true;

@@ -13,6 +13,18 @@
 namespace belay::detail {
 namespace {
 constexpr std::size_t reported_survivors = 64;
+
+/// What is leaked stays reachable, for debuggers and for leak checkers.
+struct abandoned_runtime {
+    std::shared_ptr<runtime_core> core;
+    abandoned_runtime* next;
+};
+std::atomic<abandoned_runtime*> abandoned_runtimes{nullptr};
+
+void abandon(std::shared_ptr<runtime_core> core) {
+    auto* node = new abandoned_runtime{std::move(core), abandoned_runtimes.load(std::memory_order_relaxed)};
+    while (!abandoned_runtimes.compare_exchange_weak(node->next, node, std::memory_order_release, std::memory_order_relaxed)) {}
+}
 }
 
 void runtime_core::root_drained() noexcept {
@@ -33,8 +45,9 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     guard.unlock();
     root->stop_children(stop_reason::shutdown);
     guard.lock();
-    drained_.wait_until(guard, until, [this] { return root->size() == 0; });
+    bool ended = drained_.wait_until(guard, until, [this] { return root->close_if_empty(); });
     guard.unlock();
+    if (!ended) root->close();
 
     report.abandoned = root->size();
     if (report.abandoned != 0) {
@@ -48,22 +61,29 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     stuck += blocking->close(deadline);
     dog->stop();
     // Promise 10: what has not ended is leaked with everything that it may touch, never destroyed by force.
-    if (report.abandoned != 0 || stuck != 0) new std::shared_ptr<runtime_core>(shared_from_this());  // NOLINT: on purpose
+    if (report.abandoned != 0 || stuck != 0) abandon(shared_from_this());
+    // Those who queued the last tasks may still be on their way out of inject().
+    while (injecting_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
     return report;
 }
 
 std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
     stopping_.store(true, std::memory_order_seq_cst);
+    // A worker that is between two tasks ends at once; those inside a task get the rest of the grace, and together a little
+    // more in case that the grace is over.
+    std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + 200'000'000);
+    for (bool some_run = true; some_run && now_ns() < limit;) {
+        some_run = false;
+        for (auto& w : workers) {
+            if (!w->thread.joinable() || w->ended.load(std::memory_order_acquire)) continue;
+            w->port().wake();
+            some_run = true;
+        }
+        if (some_run) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
     std::size_t stuck = 0;
     for (auto& w : workers) {
         if (!w->thread.joinable()) continue;
-        // A worker that is between two tasks ends at once; one that is inside a task gets the rest of the grace, and a little
-        // more in case that the grace is over.
-        std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + 200'000'000);
-        while (!w->ended.load(std::memory_order_acquire) && now_ns() < limit) {
-            w->port().wake();
-            std::this_thread::sleep_for(std::chrono::microseconds(50));
-        }
         if (w->ended.load(std::memory_order_acquire)) {
             w->thread.join();
         } else {

@@ -34,6 +34,7 @@ public:
         state_ = state::value;
     }
     void set_error(std::exception_ptr error) noexcept {
+        reset();  // a local's destructor may throw after co_return has set a value
         ::new (static_cast<void*>(&error_)) std::exception_ptr(std::move(error));
         state_ = state::error;
     }

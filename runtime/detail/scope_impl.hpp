@@ -4,7 +4,10 @@
 #include <belay/runtime/scope.hpp>
 
 #include <coroutine>
+#include <exception>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -27,6 +30,7 @@ struct open_scope : native_awaitable {
 
 struct scope_access {
     static void open(scope& s, record& parent) noexcept { s.open_under(parent); }
+    static void open_shield(scope& s, record& parent, std::int64_t grace_ns) noexcept { s.open_shield(parent, grace_ns); }
     static stop_node& node(scope& s) noexcept { return s.node; }
     static void reserve_or_throw(scope& s) { s.reserve_or_throw(); }
     static void adopt(scope& s, child_record& child) noexcept { s.adopt(child); }
@@ -38,9 +42,28 @@ class [[nodiscard]] scope_body final : public record, public native_awaitable {
 public:
     scope_body(scope& s, record& parent, std::source_location site, task<T>&& work) noexcept
         : record{s.core_, s.node, site}, scope_{s}, work_{std::move(work)} {
-        task_access::make_root(work_, *this);
+        task_access::make_root(*work_, *this);
         id = parent.id;
         name = parent.name;
+    }
+    /// `body` need not be a coroutine: it may spawn, and throw, when it is called. So that is done inside the scope, in begin().
+    template <class F>
+    scope_body(scope& s, record& parent, std::source_location site, F& body) noexcept
+        : record{s.core_, s.node, site}, scope_{s}, callable_{std::addressof(body)},
+          call_{[](void* f, scope& in) -> task<T> { return (*static_cast<F*>(f))(in); }} {
+        id = parent.id;
+        name = parent.name;
+    }
+
+    bool begin() noexcept override {
+        try {
+            work_.emplace(call_(callable_, scope_));
+        } catch (...) {
+            result_.set_error(std::current_exception());
+            return false;
+        }
+        task_access::make_root(*work_, *this);
+        return true;
     }
     static bool await_ready() noexcept { return false; }
     template <task_promise P>
@@ -54,10 +77,10 @@ public:
     T take() {
         scope_.throw_outcome();
         if constexpr (std::is_void_v<T>) {
-            if (ended_ == outcome::value) task_access::result(work_).take();
+            if (ended_ == outcome::value) result_.take();
         } else {
             if (ended_ != outcome::value) throw task_stopped{scope_.node.reason.load(std::memory_order_relaxed)};
-            return task_access::result(work_).take();
+            return result_.take();
         }
     }
     /// The scope's own deadline ended it.
@@ -79,13 +102,21 @@ public:
     record* on_done(outcome how) noexcept override {
         ended_ = how;
         if (how == outcome::stopped) scope_.any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
-        if (how == outcome::error) scope_.failed(task_access::result(work_).error(), spawn_site(), true);
+        if (work_) {
+            // The frame goes now and not with the scope: its parameters may be what a child waits for.
+            if (how != outcome::stopped) result_.take_from(task_access::result(*work_));
+            task_access::destroy(*work_);
+        }
+        if (how == outcome::error) scope_.failed(result_.error(), spawn_site(), true);
         return scope_.leave(scope::body_unit);
     }
 
 private:
     scope& scope_;
-    task<T> work_;
+    std::optional<task<T>> work_;
+    void* callable_ = nullptr;
+    task<T> (*call_)(void*, scope&) = nullptr;
+    result_slot<T> result_;
     outcome ended_ = outcome::stopped;
 };
 
@@ -149,7 +180,7 @@ task<T> run_in_scope(scope_options options, F body) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), options};
     scope_access::open(s, parent);
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), body(s)};
+    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), body};
 }
 
 }  // namespace detail

@@ -21,11 +21,13 @@ bool read_memory(const void* from, T& to) noexcept {
     return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(sizeof to);
 }
 
+/// The name is the task's and may go with it, so it is read like everything else. Up to the end of its page at least.
 void copy_name(const char* name, task_snapshot& out) noexcept {
     if (name == nullptr) return;
-    std::size_t n = std::min(std::strlen(name), out.name.size() - 1);
-    std::memcpy(out.name.data(), name, n);
-    out.name[n] = '\0';
+    iovec local{out.name.data(), out.name.size() - 1};
+    iovec remote{const_cast<char*>(name), out.name.size() - 1};
+    ssize_t got = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+    out.name[got > 0 ? static_cast<std::size_t>(got) : 0] = '\0';
 }
 
 void add_frame(task_snapshot& out, std::source_location site) noexcept {
@@ -65,6 +67,31 @@ void snapshot_pinning(record& rec, task_snapshot& out) noexcept {
     copy_name(rec.name, out);
     out.spawned = rec.spawn_site();
     out.waiting_on = "running or ready";
+}
+
+bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
+    out = {};
+    alignas(record) std::byte before[sizeof(record)];
+    alignas(record) std::byte after[sizeof(record)];
+    if (!read_memory(rec, before)) return false;
+    const record& seen = *reinterpret_cast<const record*>(before);
+    task_snapshot found;
+    found.id = seen.id;
+    found.spawned = seen.spawn_site();
+    found.waiting_on = "suspended";
+    copy_name(seen.name, found);
+    const promise_base* frame = seen.leaf;
+    for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
+        alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
+        if (!read_memory(frame, frame_bytes)) return false;
+        const auto& promise = *reinterpret_cast<const promise_base*>(frame_bytes);
+        add_frame(found, promise.site);
+        frame = promise.parent;
+    }
+    // What is the same before and after did not run meanwhile.
+    if (!read_memory(rec, after) || std::memcmp(before, after, sizeof(record)) != 0) return false;
+    out = found;
+    return true;
 }
 
 bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept {

@@ -14,6 +14,10 @@ void snapshot_record(const record& rec, task_snapshot& out) noexcept;
 /// Of a task that is alive, whatever it does: its await chain is read only if it can be pinned where it is suspended.
 void snapshot_pinning(record& rec, task_snapshot& out) noexcept;
 
+/// Of a task that has just suspended and that nobody holds there: read as a debugger would. False, and `out` empty, when it
+/// moved meanwhile: it runs again, or has gone.
+bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept;
+
 /// Of the task that a worker is running right now, from another thread: memory is read through the kernel, so a frame that
 /// is freed meanwhile gives an error and no crash. False if the poll ended while it was read; `out` is then meaningless.
 bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept;

@@ -26,7 +26,8 @@ public:
         while (record* rec = head_) {
             head_ = rec->next;
             rec->next = nullptr;
-            auto word = rec->slot.load(std::memory_order_relaxed);
+            // acquire, pairs with operation::finish: if it has completed meanwhile, its result is visible to the poll.
+            auto word = rec->slot.load(std::memory_order_acquire);
             if (word & record::claimed_bit) {  // not completed between claim and here
                 auto op = word & ~record::claimed_bit;
                 reinterpret_cast<operation*>(op)->request_stop(*this);

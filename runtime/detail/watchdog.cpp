@@ -55,10 +55,9 @@ void watchdog::main() noexcept {
     while (!stopping_) {
         if (quiet >= quiet_ticks_before_sleep) {
             asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
-            guard.unlock();
-            bool busy = look(now_ns(), 0);
-            guard.lock();
-            if (!busy) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
+            // Not by epochs: a worker that has woken and is about to poll has an even one.
+            bool all_sleep = core_.idle_.count() == views_.size();
+            if (all_sleep) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
             asleep_.store(false, std::memory_order_relaxed);
             quiet = 0;
             due = now_ns() + tick_ns_;
@@ -77,7 +76,7 @@ void watchdog::main() noexcept {
 /// One tick. True if any worker was in a task.
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     bool busy = false;
-    bool neighbour_idle = core_.idle_.any();
+    bool neighbour_polls = false;
     for (unsigned i = 0; i < views_.size(); ++i) {
         worker& w = *core_.workers[i];
         view& seen = views_[i];
@@ -85,14 +84,30 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
         if (epoch != seen.epoch) {
             seen = {.epoch = epoch, .since_ns = now, .next_report_ns = threshold_ns_};
             busy = busy || (epoch & 1U) != 0 || w.queued() != 0;
+            neighbour_polls = true;
             continue;
         }
-        if ((epoch & 1U) == 0) continue;  // between polls, most likely asleep in its driver
-        busy = true;
+        seen.stuck = (epoch & 1U) != 0;  // else between polls, most likely asleep in its driver
+        busy = busy || seen.stuck;
+    }
+    if (!busy) return false;
+    bool neighbour_idle = core_.idle_.any();
+    for (unsigned i = 0; i < views_.size(); ++i) {
+        view& seen = views_[i];
+        if (!seen.stuck) continue;
+        worker& w = *core_.workers[i];
         // In the same poll for a whole tick: what became ready meanwhile must not wait for it.
-        if (neighbour_idle && (w.take_over(now) || w.queued() != 0)) {
-            worker_counters::bump(w.counters.takeovers);
-            core_.notify_one();
+        if (core_.takeover_tick_ns > 0 && (neighbour_idle || neighbour_polls)) {
+            bool found = w.take_over(now);
+            if (!neighbour_idle) found |= w.hand_over();
+            if (found || w.queued() != 0) {
+                worker_counters::bump(w.counters.takeovers);
+                if (neighbour_idle) core_.notify_one();
+            }
+        }
+        if (threshold_ns_ > 0 && !seen.suspected && now - seen.since_ns - late >= threshold_ns_ / 2) {
+            seen.suspected = true;
+            core_.watcher->worker_suspected(i, w.tid.load(std::memory_order_relaxed), w.pthread.load(std::memory_order_relaxed));
         }
         if (threshold_ns_ > 0 && now - seen.since_ns - late >= seen.next_report_ns) report(i, seen, now, late);
     }

@@ -22,18 +22,19 @@ public:
 
     void start();
     void stop() noexcept;
-    /// A sleeping worker was woken: somebody runs. One relaxed load unless the watchdog sleeps.
+    /// After a worker was taken out of the idle set: somebody runs. One load unless the watchdog sleeps.
     void notify() noexcept {
-        // seq_cst, pairs with the sleep in main(): either it sees that somebody runs, or we see that it sleeps.
+        // seq_cst, pairs with the sleep in main(): either it sees the worker missing in the set, or we see that it sleeps.
         if (asleep_.load(std::memory_order_seq_cst)) wake();
     }
-    void notify_from_worker() noexcept { notify(); }
 
 private:
     struct view {
         std::uint64_t epoch = 0;
         std::int64_t since_ns = 0;       // when this epoch was first seen
         std::int64_t next_report_ns = 0; // of the poll's age; doubles
+        bool suspected = false;          // the observer has taken its first look
+        bool stuck = false;              // in one poll for the whole tick
     };
     void main() noexcept;
     void wake() noexcept;

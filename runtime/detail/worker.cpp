@@ -3,6 +3,7 @@
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/stop_walk.hpp>
+#include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/task.hpp>
 
@@ -59,6 +60,15 @@ std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept {
 }
 
 void arm_timer(timer_entry& entry, std::int64_t deadline_ns) noexcept { this_worker()->arm(entry, deadline_ns); }
+void arm_timer_anywhere(runtime_core& core, timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    worker* w = this_worker();
+    if (w != nullptr && &w->core() == &core) {
+        w->arm(entry, deadline_ns);
+        return;
+    }
+    core.workers.front()->arm(entry, deadline_ns);
+    core.workers.front()->port().wake();  // it may sleep towards a later deadline
+}
 bool disarm_timer(timer_entry& entry) noexcept { return entry.home->disarm(entry); }
 
 // ---- construction ----------------------------------------------------------------------------------------------
@@ -239,6 +249,7 @@ void worker::poll(record* rec) noexcept {
 
 void worker::resume_chain(record* rec) noexcept {
     while (rec != nullptr) {
+        if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] return;  // poll() parks
         // Relaxed: whoever queued the record wrote `completed` before, and the queue ordered that before this.
         rec->slot.store(record::running, std::memory_order_relaxed);
         set_current(rec);
@@ -251,6 +262,7 @@ void worker::resume_chain(record* rec) noexcept {
             return;
         }
     }
+    set_current(nullptr);  // the last one has ended: its record may be gone
 }
 
 /// Destroys the task's frames leaf to root. Iterative: a deep chain of awaits must not overflow the stack.
@@ -270,14 +282,15 @@ record* worker::unwind(record& rec) noexcept {
 std::coroutine_handle<> worker::transfer(record& next) noexcept {
     // A chain of transfers is one poll. When its budget is used up, or the task has to unwind (which only the loop may do,
     // because we are inside a frame that hangs below it), it goes through a queue.
-    if (next.is_stopped() || !spend_budget()) {
+    // An abandoned thread resumes no task: what it leaves in its queue stays there.
+    if (next.is_stopped() || !spend_budget() || abandoned.load(std::memory_order_relaxed)) {
         set_current(nullptr);
         push_fair(next);
         return std::noop_coroutine();
     }
     next.slot.store(record::running, std::memory_order_relaxed);  // as in resume_chain()
-    if (next.leaf == nullptr && !next.begin()) return finish_root(next, outcome::error);
     set_current(&next);
+    if (next.leaf == nullptr && !next.begin()) return finish_root(next, outcome::error);
     return next.leaf->handle();
 }
 
@@ -285,7 +298,7 @@ void worker::report_held_guards(record*) noexcept {
     held_guards& held = this_thread_guards();
     task_snapshot snapshot;
     record* rec = current();  // the last of a chain of transfers; null when it has ended
-    if (rec != nullptr) snapshot_record(*rec, snapshot);
+    if (rec != nullptr) snapshot_unpinned(rec, snapshot);  // it may run on another worker already
     held_lock locks[held_guards::capacity];
     std::uint32_t known = held.known;
     for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site};
@@ -302,7 +315,6 @@ void worker::turn() noexcept {
 }
 
 void worker::arm_locked(timer_entry& entry, std::int64_t deadline_ns) noexcept {
-    entry.home = this;
     timers_.insert(entry, deadline_ns);
     next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
 }
@@ -314,6 +326,7 @@ bool worker::disarm_locked(timer_entry& entry) noexcept {
 }
 
 void worker::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    entry.home = this;
     std::scoped_lock guard(timer_lock_);
     arm_locked(entry, deadline_ns);
 }
@@ -353,6 +366,19 @@ bool worker::take_over(std::int64_t now) noexcept {
     if (record* rec = take_lifo()) {
         core_.inject(*rec);
         found = true;
+    }
+    return found;
+}
+
+bool worker::hand_over() noexcept {
+    bool found = false;
+    for (work_queue<record>* lane : {&fork_, &wake_}) {
+        for (std::size_t left = std::min<std::size_t>(lane->size(), 256); left > 0; --left) {
+            record* rec = lane->steal();
+            if (rec == nullptr) break;
+            core_.inject(*rec);
+            found = true;
+        }
     }
     return found;
 }
@@ -407,6 +433,9 @@ void worker::park() noexcept {
         searching_ = true;
         worker_counters::bump(counters.wakeups);
     }
+    // After the idle set says that somebody runs: whatever the next poll begins with, a timer or an I/O completion, it is
+    // watched.
+    core_.dog->notify();
     if (next_timer_ns() != timer_wheel::never_ns) fire_timers(now_ns());
 }
 

@@ -64,7 +64,8 @@ public:
     }
     void arm(timer_entry& entry, std::int64_t deadline_ns) noexcept;
     bool disarm(timer_entry& entry) noexcept;
-    /// The same for callers that hold timer_lock() because they guard more with it.
+    /// The same for callers that hold timer_lock() because they guard more with it, and that have set entry.home before anybody
+    /// could look at it.
     void arm_locked(timer_entry& entry, std::int64_t deadline_ns) noexcept;
     bool disarm_locked(timer_entry& entry) noexcept;
     /// Fires what is due. Returns the number fired.
@@ -79,6 +80,8 @@ public:
     [[nodiscard]] record* take_lifo() noexcept { return lifo_.exchange(nullptr, std::memory_order_acq_rel); }
     /// While the owner is stuck: its staged I/O, completions and due timers become ready work of the neighbours.
     bool take_over(std::int64_t now) noexcept;
+    /// The same for what waits in its queues, when no neighbour is idle and steals: busy ones look at the injection queue.
+    bool hand_over() noexcept;
 
     worker_counters counters;
     std::thread thread;

@@ -33,6 +33,7 @@ TEST(TcpStop, AStoppedReadTookNothing) {
                 co_await peer.write_all(pattern(static_cast<std::size_t>(3 * i), 3));
                 co_await yield_times(i % 7);
             }
+            peer.close();  // a branch's arguments live until all branches have ended
         };
         auto receive = [](tcp_stream peer, int& stops) -> task<std::vector<std::byte>> {
             std::vector<std::byte> all;
@@ -72,6 +73,7 @@ TEST(TcpStop, AStoppedWriteSentNothingAndAStoppedWriteAllWhatItSays) {
                 }
                 position += transferred;
             }
+            peer.close();
             co_return position;
         };
         auto receive = [](tcp_stream peer) -> task<std::vector<std::byte>> {
@@ -127,6 +129,7 @@ TEST(TcpStop, AStoppedVectoredReadTookNothing) {
                 co_await peer.write_all(parts);
                 co_await yield_times(i % 5);
             }
+            peer.close();
         };
         auto receive = [](tcp_stream peer) -> task<std::vector<std::byte>> {
             std::vector<std::byte> all;

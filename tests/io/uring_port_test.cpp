@@ -68,10 +68,8 @@ TEST(UringPort, ConnectsAndAccepts) {
                     .address = reinterpret_cast<sockaddr*>(&peer),
                     .address_length = &peer_length});
     int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    test_op connect({.opcode = io_opcode::connect,
-                     .fd = client,
-                     .address = reinterpret_cast<sockaddr*>(&address),
-                     .connect_length = length});
+    test_op connect(
+        {.opcode = io_opcode::connect, .fd = client, .address = reinterpret_cast<sockaddr*>(&address), .connect_length = length});
     port->submit(accept);
     EXPECT_EQ(run(*port, connect), 0);
     EXPECT_TRUE(drive_until(*port, [&] { return accept.ended(); }));

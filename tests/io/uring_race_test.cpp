@@ -36,7 +36,7 @@ TEST(UringRescue, HandsOverWhatAStuckOwnerStaged) {
 TEST(UringRescue, CompletesWhatArrivesWhileTheOwnerIsBusy) {
     auto port = make_port();
     socket_pair pair;
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 50; ++i) {
         char byte = 0;
         test_op receive(recv(pair.a, &byte, 1, false));
         port->submit(receive);
@@ -54,7 +54,7 @@ TEST(UringRescue, CompletesWhatArrivesWhileTheOwnerIsBusy) {
 TEST(UringRescue, CarriesOutCancelsOfABusyOwner) {
     auto port = make_port();
     socket_pair pair;
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 50; ++i) {
         char byte = 0;
         test_op receive(recv(pair.a, &byte, 1, false));
         port->submit(receive);

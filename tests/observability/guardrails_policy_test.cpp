@@ -67,17 +67,20 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 }
 
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
-    EXPECT_EQ(refusal_of("stal=log"),
-              "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, all");
+    EXPECT_EQ(
+        refusal_of("stal=log"),
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
               "belay: guardrail policy \"lock\": \"lock\" has no '='; write guardrail=action, for example stall=panic:50ms");
-    EXPECT_EQ(refusal_of("lock=log:50ms"), "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall does");
+    EXPECT_EQ(refusal_of("lock=log:50ms"),
+              "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall does");
 }
 
 TEST(GuardrailPolicy, WrongThresholdsAreRefused) {
-    for (const char* text : {"50", "ms", "50m", "-1ms", "0ms", "1.5s", "", "999999999999999999999s", "4000s", "9223372036854775807s"})
+    for (const char* text :
+         {"50", "ms", "50m", "-1ms", "0ms", "1.5s", "", "999999999999999999999s", "4000s", "9223372036854775807s"})
         EXPECT_NE(refusal_of(std::string{"stall=log:"} + text).find("is not a threshold"), std::string::npos) << text;
 }
 

@@ -41,7 +41,8 @@ const row rows[] = {
 };
 
 TEST(Classify, TheTableHolds) {
-    for (const auto& r : rows) EXPECT_EQ(static_cast<int>(classify(r.window, r.threshold)), static_cast<int>(r.expected)) << r.what;
+    for (const auto& r : rows)
+        EXPECT_EQ(static_cast<int>(classify(r.window, r.threshold)), static_cast<int>(r.expected)) << r.what;
 }
 
 TEST(Classify, TheSplitAddsUpToTheWall) {

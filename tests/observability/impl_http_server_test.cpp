@@ -32,8 +32,8 @@ TEST(HttpMessage, ARequestIsReadWhenItsHeadIsComplete) {
 }
 
 TEST(HttpMessage, WhatIsNoRequestIsRefused) {
-    for (auto text : {"\r\n", "GET\r\n", "GET /\r\n", "GET x HTTP/1.1\r\n", "get / HTTP/1.1\r\n", "GET / HTTP/2.0\r\n", "GET  / HTTP/1.1\r\n",
-                      " GET / HTTP/1.1\r\n", "\x16\x03\x01\r\n", "GET /a b HTTP/1.1\r\n"})
+    for (auto text : {"\r\n", "GET\r\n", "GET /\r\n", "GET x HTTP/1.1\r\n", "get / HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
+                      "GET  / HTTP/1.1\r\n", " GET / HTTP/1.1\r\n", "\x16\x03\x01\r\n", "GET /a b HTTP/1.1\r\n"})
         EXPECT_EQ(parse_http_request(text).is, http_request::state::malformed) << text;
 }
 
@@ -116,8 +116,8 @@ TEST(HttpServer, IPv6IsWrittenInBrackets) {
 }
 
 TEST(HttpServer, AWrongAddressIsExplained) {
-    for (const char* address : {"", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9464",
-                                "no such host:1"})
+    for (const char* address : {"", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1",
+                                "::1:9464", "no such host:1"})
         EXPECT_THROW((http_server{address, echo}), std::invalid_argument) << address;
 }
 

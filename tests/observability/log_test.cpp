@@ -17,7 +17,8 @@ namespace {
 
 struct text_logger {
     std::ostringstream text;
-    std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
+    std::shared_ptr<spdlog::logger> logger =
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
     text_logger() { logger->set_pattern("%l %v"); }
 };
 

@@ -45,7 +45,8 @@ report sample() {
                 {{"read", "libc.so.6+0x1", "", false}, {"pqsecure_read", "libpq.so.5+0x2", "", true}}},
                {report_stack::shape::async,
                 "async stack of task 17 \"session\"",
-                {{"load_user(uint64_t)", "src/user.cpp:41", "running here", false}, {"session(tcp_stream)", "src/http.cpp:57", "", false}}}};
+                {{"load_user(uint64_t)", "src/user.cpp:41", "running here", false},
+                 {"session(tcp_stream)", "src/http.cpp:57", "", false}}}};
     r.spawned = "src/http.cpp:22 in accept_loop()";
     r.why = "nothing else runs here.";
     r.fix = "first line\nsecond line";
@@ -152,7 +153,8 @@ TEST(Report, AStallWithoutAnyEvidenceStillHasItsFiveParts) {
     detail::stall_verdict verdict{detail::stall_class::hog, {25ms, 24ms, 0ms, 'S', 0ms}, true};
     auto r = detail::describe_stall(stall, verdict, detail::gather(stall, verdict), 50ms);
     EXPECT_EQ(test::missing_part(r), "");
-    EXPECT_EQ(r.what, "task 17 \"session\" held worker 0 of runtime \"belay\" for 52 ms (limit 50 ms): COMPUTING WITHOUT A PAUSE");
+    EXPECT_EQ(r.what,
+              "task 17 \"session\" held worker 0 of runtime \"belay\" for 52 ms (limit 50 ms): COMPUTING WITHOUT A PAUSE");
     EXPECT_NE(r.to_text().find("not available, the poll ended before it could be read"), std::string::npos);
 }
 
@@ -164,6 +166,9 @@ TEST(SourceText, FunctionsAreShownAsTheyWereWritten) {
     EXPECT_EQ(function_text("(anonymous namespace)::f(int)"), "f(int)");
     EXPECT_EQ(function_text("operator new(unsigned long)"), "operator new(unsigned long)");
     EXPECT_EQ(function_text("f() [clone .resume]"), "f()");
+    EXPECT_EQ(function_text("auto main()::(anonymous class)::operator()(scope &) const"), "main()::lambda(scope &) const");
+    EXPECT_EQ(function_text("belay::task<> spawn(F &&) [F = int]"), "spawn(F &&)");
+    EXPECT_EQ(function_text("int& table::operator[](int)"), "table::operator[](int)");
     EXPECT_EQ(function_text(""), "?");
 }
 

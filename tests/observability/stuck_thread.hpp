@@ -14,9 +14,18 @@
 
 namespace belay::test {
 
+// The sanitizers' interceptors have no frame pointers, so the caller of an intercepted call is missing in a stack that is
+// read from outside.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool intercepted_calls = true;
+#elif defined(__has_feature)
+inline constexpr bool intercepted_calls = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool intercepted_calls = false;
+#endif
+
 [[gnu::noinline]] inline void spin_in_a_named_function(std::atomic<bool>& end) {
-    while (!end.load(std::memory_order_relaxed)) {
-    }
+    while (!end.load(std::memory_order_relaxed)) {}
     asm volatile("" ::: "memory");  // no tail call: this frame must be on the stack
 }
 [[gnu::noinline]] inline void read_in_a_named_function(int fd) {

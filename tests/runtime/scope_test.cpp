@@ -279,11 +279,11 @@ TEST_F(Scope, TheFirstErrorStopsTheSiblingsAndIsRethrown) {
 TEST_F(Scope, FurtherErrorsAreReportedWithTheirSpawnSite) {
     captured_reports captured;
     auto before = guardrails::guardrail_counts()[guardrail::lost_error];
+    std::atomic<int> arrived{0};
     run([&]() -> task<> {
         try {
             co_await with_scope([&](scope& s) -> task<> {
                 // Both are past their last suspension when the first one throws.
-                std::atomic<int> arrived{0};
                 auto racer = [&arrived](std::string why) -> task<> {
                     ++arrived;
                     while (arrived < 2) std::this_thread::yield();

@@ -10,8 +10,10 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <coroutine>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -201,6 +203,57 @@ template <class P>
 void wait_until(P predicate) {
     while (!predicate()) std::this_thread::yield();
 }
+
+/// A thread that resumes coroutines which it does not know, as another library's would.
+class resumer {
+public:
+    resumer() : thread_{[this] { main(); }} {}
+    resumer(const resumer&) = delete;
+    resumer& operator=(const resumer&) = delete;
+    ~resumer() {
+        {
+            std::scoped_lock guard(lock_);
+            quit_ = true;
+        }
+        posted_.notify_one();
+        thread_.join();
+    }
+    void post(std::coroutine_handle<> h) {
+        std::scoped_lock guard(lock_);
+        queue_.push_back(h);
+        posted_.notify_one();
+    }
+    /// `co_await r.elsewhere(n)` suspends, is resumed by the thread, and gives n.
+    auto elsewhere(int value = 0) {
+        struct awaitable {
+            resumer* on;
+            int value;
+            static bool await_ready() noexcept { return false; }
+            void await_suspend(std::coroutine_handle<> h) const { on->post(h); }
+            [[nodiscard]] int await_resume() const noexcept { return value; }
+        };
+        return awaitable{this, value};
+    }
+
+private:
+    void main() {
+        std::unique_lock guard(lock_);
+        for (;;) {
+            posted_.wait(guard, [this] { return quit_ || !queue_.empty(); });
+            if (queue_.empty()) return;
+            auto h = queue_.front();
+            queue_.pop_front();
+            guard.unlock();
+            h.resume();
+            guard.lock();
+        }
+    }
+    std::mutex lock_;
+    std::condition_variable posted_;
+    std::deque<std::coroutine_handle<>> queue_;
+    bool quit_ = false;
+    std::thread thread_;
+};
 
 /// Who did what, in order. Thread-safe.
 class event_log {

@@ -52,7 +52,8 @@ awaitable<void> ping(channel& to, channel& from, std::uint64_t count) {
 }
 
 awaitable<void> pong(channel& from, channel& to, std::uint64_t count) {
-    for (std::uint64_t i = 0; i < count; ++i) co_await to.async_send({}, co_await from.async_receive(use_awaitable), use_awaitable);
+    for (std::uint64_t i = 0; i < count; ++i)
+        co_await to.async_send({}, co_await from.async_receive(use_awaitable), use_awaitable);
 }
 
 awaitable<void> sleep_until_due(std::uint64_t i) {

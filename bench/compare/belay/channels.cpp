@@ -21,7 +21,7 @@ belay::task<> receive(receiver from, std::uint64_t count) {
 
 belay::task<> channel(unsigned senders, std::uint64_t count) {
     auto [tx, rx] = belay::channel<std::uint64_t>(128);
-    co_await belay::with_scope([&, tx = std::move(tx), rx = std::move(rx)](belay::scope& s) mutable -> belay::task<> {
+    co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
         for (unsigned i = 1; i < senders; ++i) s.spawn(send, tx, count / senders);
         s.spawn(send, std::move(tx), count / senders);
         s.spawn(receive, std::move(rx), count / senders * senders);
@@ -43,7 +43,11 @@ belay::task<> pong(receiver from, sender to) {
 belay::task<> pingpong(std::uint64_t count) {
     auto [there, at_pong] = belay::channel<std::uint64_t>(1);
     auto [back, at_ping] = belay::channel<std::uint64_t>(1);
-    co_await belay::when_all(ping(std::move(there), std::move(at_ping), count), pong(std::move(at_pong), std::move(back)));
+    co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
+        s.spawn(ping, std::move(there), std::move(at_ping), count);
+        s.spawn(pong, std::move(at_pong), std::move(back));
+        co_return;
+    });
 }
 
 belay::task<> lock(belay::mutex* mutex, std::uint64_t* total, std::uint64_t count) {

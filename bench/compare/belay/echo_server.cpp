@@ -28,10 +28,11 @@ belay::task<> hog() {
 belay::task<> serve(bool skewed) {
     auto listener = io::tcp_listener::bind("127.0.0.1:0");
     compare::report_port(listener.local().port());
-    co_await belay::with_scope({.name = "connections", .on_error = belay::on_error::isolate}, [&](belay::scope& s) -> belay::task<> {
-        if (skewed) s.spawn(hog);
-        for (;;) s.spawn(echo, co_await listener.accept());
-    });
+    co_await belay::with_scope({.name = "connections", .on_error = belay::on_error::isolate},
+                               [&](belay::scope& s) -> belay::task<> {
+                                   if (skewed) s.spawn(hog);
+                                   for (;;) s.spawn(echo, co_await listener.accept());
+                               });
 }
 
 }  // namespace

@@ -20,8 +20,7 @@ belay::task<> yield_together(unsigned tasks, std::uint64_t count) {
 }
 
 belay::task<> offload(std::uint64_t count) {
-    for (std::uint64_t i = 0; i < count; ++i)
-        compare::check(co_await belay::spawn_blocking([i] { return i; }) == i, "offload");
+    for (std::uint64_t i = 0; i < count; ++i) compare::check(co_await belay::spawn_blocking([i] { return i; }) == i, "offload");
 }
 
 belay::task<> park(belay::mutex* held, std::atomic<std::uint64_t>* started) {

@@ -4,8 +4,8 @@
 #include <liburing.h>
 #include <netinet/tcp.h>
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 
 namespace {
 
@@ -55,7 +55,8 @@ int main() {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    if (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 4096) != 0) return std::perror("listen"), 1;
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 4096) != 0)
+        return std::perror("listen"), 1;
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
 
     io_uring_params parameters{};

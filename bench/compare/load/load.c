@@ -68,7 +68,8 @@ static void receive(struct connection* c, int closed_loop) {
 }
 
 static void open_connection(struct connection* c, int port, int epoll) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr*)&address, sizeof address) != 0) fail("connect");
     int on = 1;
@@ -77,7 +78,8 @@ static void open_connection(struct connection* c, int port, int epoll) {
     struct timeval limit = {.tv_sec = 5};
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     char reply[message];
-    if (send(c->fd, payload, message, MSG_NOSIGNAL) != message || recv(c->fd, reply, message, MSG_WAITALL) != message) fail("first echo");
+    if (send(c->fd, payload, message, MSG_NOSIGNAL) != message || recv(c->fd, reply, message, MSG_WAITALL) != message)
+        fail("first echo");
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0) fail("epoll_ctl");
 }
@@ -100,14 +102,22 @@ int main(int argc, char** argv) {
     double warm = 0.3, seconds = 1, rate = 0;
     for (int i = 1; i + 1 < argc; i += 2) {
         double value = atof(argv[i + 1]);
-        if (!strcmp(argv[i], "--port")) port = (int)value;
-        else if (!strcmp(argv[i], "--connections")) count = (int)value;
-        else if (!strcmp(argv[i], "--cpu")) cpu = (int)value;
-        else if (!strcmp(argv[i], "--pid")) pid = (int)value;
-        else if (!strcmp(argv[i], "--warm")) warm = value;
-        else if (!strcmp(argv[i], "--seconds")) seconds = value;
-        else if (!strcmp(argv[i], "--rate")) rate = value;
-        else return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+        if (!strcmp(argv[i], "--port"))
+            port = (int)value;
+        else if (!strcmp(argv[i], "--connections"))
+            count = (int)value;
+        else if (!strcmp(argv[i], "--cpu"))
+            cpu = (int)value;
+        else if (!strcmp(argv[i], "--pid"))
+            pid = (int)value;
+        else if (!strcmp(argv[i], "--warm"))
+            warm = value;
+        else if (!strcmp(argv[i], "--seconds"))
+            seconds = value;
+        else if (!strcmp(argv[i], "--rate"))
+            rate = value;
+        else
+            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
     }
     if (port <= 0 || count < 1 || count > max_connections) return fprintf(stderr, "needs --port and 1..4096 --connections\n"), 2;
     if (cpu >= 0) {
@@ -132,7 +142,8 @@ int main(int argc, char** argv) {
         for (int i = 0; i < count; ++i) send_message(&connections[i], now());
     for (uint64_t t = start; t < measure_to; t = now()) {
         if (server_from == 0 && t >= measure_from) server_from = clock_ns(server);
-        for (; rate > 0 && next <= t; next += (uint64_t)exponential(1e9 / rate)) send_message(&connections[lrand48() % count], next);
+        for (; rate > 0 && next <= t; next += (uint64_t)exponential(1e9 / rate))
+            send_message(&connections[lrand48() % count], next);
         uint64_t until = rate > 0 && next < measure_to ? next : measure_to, wait = until > t ? until - t : 0;
         struct timespec timeout = {.tv_sec = (time_t)(wait / 1000000000u), .tv_nsec = (long)(wait % 1000000000u)};
         struct epoll_event events[256];
@@ -144,8 +155,10 @@ int main(int argc, char** argv) {
     qsort(samples, sample_count, sizeof *samples, ascending);
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
-    double own_cpu = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) + (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) * 1e-6;
-    printf("{\"ops\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"server_us_per_op\":%.3f,\"server_cpu_s\":%.4f,\"load_cpu_s\":%.4f,\"dropped\":%zu}\n",
-           (double)sample_count / seconds, percentile_us(0.5), percentile_us(0.99), percentile_us(0.999),
-           sample_count ? server_cpu * 1e6 / (double)sample_count : 0, server_cpu, own_cpu, dropped);
+    double own_cpu =
+        (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) + (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) * 1e-6;
+    printf(
+        "{\"ops\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"server_us_per_op\":%.3f,\"server_cpu_s\":%.4f,\"load_cpu_s\":%.4f,\"dropped\":%zu}\n",
+        (double)sample_count / seconds, percentile_us(0.5), percentile_us(0.99), percentile_us(0.999),
+        sample_count ? server_cpu * 1e6 / (double)sample_count : 0, server_cpu, own_cpu, dropped);
 }

@@ -1,0 +1,134 @@
+// Guardrails of tasks in a running runtime: leaks, lost errors and tasks that never ran; what makes them fire, and what they
+// must stay silent on.
+#include <belay/observability/guardrails.hpp>
+#include <belay/runtime/runtime.hpp>
+#include <belay/runtime/sleep.hpp>
+#include <belay/tests/observability/guarded_runtime.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace belay {
+namespace {
+
+using namespace std::chrono_literals;
+using test::compute_until_reported;
+using test::place;
+using test::wait_for_reports;
+using test::with_policy;
+
+// ---- leaks -----------------------------------------------------------------------------------------------------
+
+TEST(TaskLeak, WhatDoesNotEndInTimeIsListed) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=off")};
+    std::atomic<bool> started{false};
+    auto stubborn = [&]() -> task<> {
+        started = true;
+        compute_until_reported(*captured.sink);
+        co_return;
+    };
+    auto spawned = std::source_location::current().line() + 1;
+    rt.spawn(stubborn);
+    while (!started) std::this_thread::yield();
+    EXPECT_EQ(rt.shutdown(0s).abandoned, 1U);
+    auto reports = captured.sink->of(guardrail::task_leak);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    EXPECT_NE(reports[0].to_text().find(place(spawned)), std::string::npos) << reports[0].to_text();
+}
+
+TEST(TaskLeak, TasksThatHeedTheStopAreSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    for (int i = 0; i < 100; ++i) rt.spawn([]() -> task<> { co_await sleep_for(1h); });
+    EXPECT_TRUE(rt.shutdown(60s).clean());
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+// ---- lost errors -----------------------------------------------------------------------------------------------
+
+task<> fails() {
+    throw std::runtime_error("the disk is full");
+    co_return;
+}
+
+TEST(LostError, AnErrorThatNobodySeesIsNamedWithItsSpawnSite) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    auto spawned = std::source_location::current().line() + 1;
+    rt.spawn(fails);
+    wait_for_reports(*captured.sink, 1);
+    auto reports = captured.sink->of(guardrail::lost_error);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    auto text = reports[0].to_text();
+    EXPECT_NE(text.find("std::runtime_error: the disk is full"), std::string::npos) << text;
+    EXPECT_NE(text.find(place(spawned)), std::string::npos) << text;
+}
+
+TEST(LostError, AnErrorThatIsRethrownIsSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    EXPECT_THROW(rt.block_on(fails), std::runtime_error);
+    rt.block_on([]() -> task<> {
+        try {
+            co_await with_scope([](scope& s) -> task<> {
+                s.spawn(fails);
+                co_return;
+            });
+            ADD_FAILURE() << "the scope swallowed an error";
+        } catch (const std::runtime_error&) {}
+    });
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+// ---- never awaited ---------------------------------------------------------------------------------------------
+
+task<int> answer() { co_return 42; }
+
+TEST(NeverAwaited, ATaskThatIsDroppedIsNamed) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    rt.block_on([]() -> task<> {
+        { auto dropped = answer(); }
+        co_return;
+    });
+    auto reports = captured.sink->of(guardrail::never_awaited);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    EXPECT_NE(reports[0].to_text().find("answer()"), std::string::npos) << reports[0].to_text();
+}
+
+TEST(NeverAwaited, TasksThatRanOrWereMovedAreSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    rt.block_on([]() -> task<> {
+        auto first = answer();
+        auto second = std::move(first);
+        EXPECT_EQ(co_await std::move(second), 42);
+    });
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+TEST(NeverAwaited, ATaskThatAStopDestroysIsSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    std::atomic<bool> started{false};
+    rt.spawn([&]() -> task<> {
+        auto later = answer();
+        started = true;
+        co_await sleep_for(1h);
+        (void)co_await std::move(later);
+    });
+    while (!started) std::this_thread::yield();
+    EXPECT_TRUE(rt.shutdown(60s).clean());
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+}  // namespace
+}  // namespace belay

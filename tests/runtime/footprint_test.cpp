@@ -1,0 +1,89 @@
+// What a task costs in memory: at most two allocations and 256 bytes for a parked trivial one (design, section 4).
+#include <belay/runtime/detail/frame_pool.hpp>
+#include <belay/runtime/detail/spawned.hpp>
+#include <belay/runtime/scope.hpp>
+#include <belay/tests/runtime/support.hpp>
+
+namespace belay {
+namespace {
+
+using namespace test;
+
+class Footprint : public Suite {};
+
+static_assert(sizeof(detail::promise_base) <= 48, "each frame carries it");
+static_assert(sizeof(detail::record) <= 96, "each task and each branch carries it");
+static_assert(sizeof(detail::promise<void>) <= sizeof(detail::promise_base) + 8);
+static_assert(sizeof(detail::operation) <= 16);
+
+/// The least that a task can be suspended on.
+struct parking_lot {
+    struct spot final : detail::operation, detail::native_awaitable {
+        explicit spot(parking_lot& l) noexcept : lot{&l} {}
+        static bool await_ready() noexcept { return false; }
+        template <task_promise P>
+        bool await_suspend(std::coroutine_handle<P> h) noexcept {
+            auto& count = lot->parked;
+            if (suspend_on(*h.promise().rec)) count.fetch_add(1);
+            return true;
+        }
+        static void await_resume() noexcept {}
+        void request_stop(detail::stop_walk&) noexcept override { complete(detail::outcome::stopped); }
+        [[nodiscard]] const char* what() const noexcept override { return "parked"; }
+        parking_lot* lot;
+    };
+    spot park() noexcept { return spot{*this}; }
+    std::atomic<std::size_t> parked{0};
+};
+
+task<> trivial(parking_lot* lot) { co_await lot->park(); }
+
+TEST_F(Footprint, AParkedTrivialTaskTakesAtMost256Bytes) {
+    if (detail::pool_is_passthrough()) GTEST_SKIP() << "a sanitizer's allocator";
+    constexpr std::size_t count = 100'000;
+    runtime rt{options(1)};
+    parking_lot lot;
+    std::uint64_t bytes = 0;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            auto before = detail::pool_reserved_bytes();
+            for (std::size_t i = 0; i < count; ++i) {
+                s.spawn(trivial, &lot);
+                if (i % 1000 == 999) co_await yield();
+            }
+            co_await until([&] { return lot.parked == count; });
+            bytes = detail::pool_reserved_bytes() - before;
+            s.request_stop();
+        });
+    });
+    auto each = bytes / count;
+    RecordProperty("bytes_per_parked_task", static_cast<int>(each));
+    std::printf("[   INFO   ] %llu bytes a parked task\n", static_cast<unsigned long long>(each));
+#if defined(__OPTIMIZE__)
+    EXPECT_LE(each, 256U);
+#else
+    EXPECT_LE(each, 400U);  // frames of a debug build keep what an optimiser drops
+#endif
+}
+
+TEST_F(Footprint, MemoryOfEndedTasksIsUsedAgain) {
+    if (detail::pool_is_passthrough()) GTEST_SKIP() << "a sanitizer's allocator";
+    runtime rt{options(2)};
+    auto run = [&] {
+        rt.block_on([]() -> task<> {
+            for (int r = 0; r < 20; ++r) {
+                co_await with_scope([](scope& s) -> task<> {
+                    for (int i = 0; i < 1000; ++i) s.spawn([]() -> task<> { co_await yield(); });
+                    co_return;
+                });
+            }
+        });
+    };
+    for (int i = 0; i < 3; ++i) run();
+    auto before = detail::pool_reserved_bytes();
+    for (int i = 0; i < 10; ++i) run();
+    EXPECT_LE(detail::pool_reserved_bytes(), before * 3 / 2 + 1'000'000) << "grows without end";
+}
+
+}  // namespace
+}  // namespace belay
