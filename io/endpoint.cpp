@@ -83,9 +83,8 @@ endpoint endpoint::unix_path(std::string_view path) {
                                     std::string{path.substr(0, zero)} + "'"};
     }
     if (path.size() >= path_capacity) {
-        throw std::invalid_argument{"belay: the Unix socket path '" + std::string{path} + "' has " +
-                                    std::to_string(path.size()) + " bytes; the system allows " +
-                                    std::to_string(path_capacity - 1)};
+        throw std::invalid_argument{"belay: the Unix socket path '" + std::string{path} + "' has " + std::to_string(path.size()) +
+                                    " bytes; the system allows " + std::to_string(path_capacity - 1)};
     }
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

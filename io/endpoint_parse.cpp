@@ -68,8 +68,9 @@ endpoint parse_ipv4(std::string_view text) {
     address.sin_family = AF_INET;
     address.sin_port = htons(parse_port(text, text.substr(colon + 1)));
     if (!host.empty() && ::inet_pton(AF_INET, std::string{host}.c_str(), &address.sin_addr) != 1) {
-        malformed(text, quoted(host) + " is not an IPv4 address (a name is looked up by io::resolve or by "
-                                       "io::tcp_stream::connect)");
+        malformed(text, quoted(host) +
+                            " is not an IPv4 address (a name is looked up by io::resolve or by "
+                            "io::tcp_stream::connect)");
     }
     return endpoint::from_sockaddr(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
 }

@@ -18,8 +18,8 @@ namespace {
 void refuse_what_cannot_be_awaited(int signal) {
     const auto refuse = [signal](const char* why) {
         const char* name = ::sigabbrev_np(signal);
-        throw std::invalid_argument{"belay: signal_set: " + (name != nullptr ? "SIG" + std::string{name} : std::to_string(signal)) +
-                                    " " + why};
+        throw std::invalid_argument{
+            "belay: signal_set: " + (name != nullptr ? "SIG" + std::string{name} : std::to_string(signal)) + " " + why};
     };
     // Between the standard ones and SIGRTMIN, glibc keeps some for itself.
     if (signal < 1 || signal > SIGRTMAX || (signal > SIGSYS && signal < SIGRTMIN)) refuse("is not a signal of this system");
@@ -39,13 +39,14 @@ void refuse_what_cannot_be_awaited(int signal) {
 std::string_view signal_info::name() const noexcept {
     // sigdescr_np and its like know only the part after "SIG".
     static constexpr std::pair<int, std::string_view> names[] = {
-        {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGTRAP, "SIGTRAP"},     {SIGABRT, "SIGABRT"},
-        {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"},     {SIGTERM, "SIGTERM"},
-        {SIGCHLD, "SIGCHLD"}, {SIGCONT, "SIGCONT"}, {SIGTSTP, "SIGTSTP"}, {SIGTTIN, "SIGTTIN"},     {SIGTTOU, "SIGTTOU"},
-        {SIGURG, "SIGURG"},   {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"},
-        {SIGWINCH, "SIGWINCH"}, {SIGIO, "SIGIO"},   {SIGPWR, "SIGPWR"},   {SIGSYS, "SIGSYS"},
+        {SIGHUP, "SIGHUP"},     {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGTRAP, "SIGTRAP"},     {SIGABRT, "SIGABRT"},
+        {SIGUSR1, "SIGUSR1"},   {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"},     {SIGTERM, "SIGTERM"},
+        {SIGCHLD, "SIGCHLD"},   {SIGCONT, "SIGCONT"}, {SIGTSTP, "SIGTSTP"}, {SIGTTIN, "SIGTTIN"},     {SIGTTOU, "SIGTTOU"},
+        {SIGURG, "SIGURG"},     {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"},
+        {SIGWINCH, "SIGWINCH"}, {SIGIO, "SIGIO"},     {SIGPWR, "SIGPWR"},   {SIGSYS, "SIGSYS"},
     };
-    const auto* found = std::find_if(std::begin(names), std::end(names), [this](const auto& entry) { return entry.first == number; });
+    const auto* found =
+        std::find_if(std::begin(names), std::end(names), [this](const auto& entry) { return entry.first == number; });
     return found != std::end(names) ? found->second : "a real-time signal";
 }
 
@@ -65,7 +66,8 @@ signal_set::signal_set(std::span<const int> signals) : signals_{signals.begin(),
 }
 
 signal_set::signal_set(signal_set&& other) noexcept
-    : arrivals_{std::move(other.arrivals_)}, subscriber_{std::exchange(other.subscriber_, nullptr)},
+    : arrivals_{std::move(other.arrivals_)},
+      subscriber_{std::exchange(other.subscriber_, nullptr)},
       signals_{std::move(other.signals_)} {}
 
 signal_set& signal_set::operator=(signal_set&& other) noexcept {

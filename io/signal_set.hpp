@@ -40,7 +40,8 @@ public:
         request.length = sizeof(arrived_);
     }
     signal_info await_resume() const {
-        if (result != static_cast<int>(sizeof(arrived_))) [[unlikely]] throw_error();
+        if (result != static_cast<int>(sizeof(arrived_))) [[unlikely]]
+            throw_error();
         return arrived_;
     }
     [[nodiscard]] const char* what() const noexcept override { return "signal"; }
@@ -73,7 +74,9 @@ public:
     ~signal_set();
 
     /// Waits for the next signal. On stop: none was taken. Throws std::system_error.
-    [[nodiscard]] auto next() const noexcept { return detail::io_awaitable<detail::signal_awaiter, int>{arrivals_.native_handle()}; }
+    [[nodiscard]] auto next() const noexcept {
+        return detail::io_awaitable<detail::signal_awaiter, int>{arrivals_.native_handle()};
+    }
 
 private:
     void unsubscribe() noexcept;

@@ -45,7 +45,8 @@ int socket_error(int fd) noexcept {
 std::optional<std::pair<std::string, std::string>> split_name(std::string_view text) {
     if (text.starts_with('[') || text.starts_with("unix:")) return std::nullopt;
     const auto colon = text.find(':');
-    if (colon == text.npos || colon == 0 || colon + 1 == text.size() || text.find(':', colon + 1) != text.npos) return std::nullopt;
+    if (colon == text.npos || colon == 0 || colon + 1 == text.size() || text.find(':', colon + 1) != text.npos)
+        return std::nullopt;
     return std::pair{std::string{text.substr(0, colon)}, std::string{text.substr(colon + 1)}};
 }
 

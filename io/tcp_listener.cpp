@@ -42,7 +42,8 @@ void set(int fd, int level, int name, bool value, const endpoint& where) {
 
 tcp_listener tcp_listener::bind(const endpoint& where, listen_options options) {
     if (options.backlog < 1)
-        throw std::invalid_argument{"belay: listen_options::backlog is " + std::to_string(options.backlog) + ", but must be at least 1"};
+        throw std::invalid_argument{"belay: listen_options::backlog is " + std::to_string(options.backlog) +
+                                    ", but must be at least 1"};
 
     // Non-blocking, because accept() calls accept4() itself when descriptors run out.
     descriptor socket{::socket(where.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};

@@ -42,7 +42,8 @@ task<> tcp_stream::read_exact_of(mutable_buffer buffer, std::size_t* transferred
     while (!buffer.empty()) {
         const std::size_t n = co_await detail::recv_awaiter{native_handle(), &drained_, buffer, MSG_WAITALL};
         if (n == 0)
-            throw std::system_error{errc::end_of_stream, "belay: " + detail::describe_socket("tcp_stream: read_exact", native_handle())};
+            throw std::system_error{errc::end_of_stream,
+                                    "belay: " + detail::describe_socket("tcp_stream: read_exact", native_handle())};
         buffer = buffer.subspan(n);
         if (transferred != nullptr) *transferred += n;
     }

@@ -28,7 +28,8 @@ public:
         request.expect_ready = !*drained;
     }
     std::size_t await_resume() {
-        if (result < 0) [[unlikely]] throw_transfer_error(direction::read, request.fd, -result);
+        if (result < 0) [[unlikely]]
+            throw_transfer_error(direction::read, request.fd, -result);
         if (request.opcode == io_opcode::recv) *drained_ = !socket_nonempty;
         return static_cast<std::size_t>(result);
     }
@@ -49,7 +50,8 @@ public:
         request.flags = flags;
     }
     std::size_t await_resume() const {
-        if (result < 0) [[unlikely]] throw_transfer_error(direction::write, request.fd, -result);
+        if (result < 0) [[unlikely]]
+            throw_transfer_error(direction::write, request.fd, -result);
         return static_cast<std::size_t>(result);
     }
     [[nodiscard]] const char* what() const noexcept override { return "tcp.write"; }
@@ -74,7 +76,8 @@ public:
         request.flags = flags;
     }
     std::size_t await_resume() const {
-        if (result < 0) [[unlikely]] throw_transfer_error(Way, request.fd, -result);
+        if (result < 0) [[unlikely]]
+            throw_transfer_error(Way, request.fd, -result);
         return static_cast<std::size_t>(result);
     }
     [[nodiscard]] const char* what() const noexcept override { return Way == direction::read ? "tcp.read" : "tcp.write"; }

@@ -79,8 +79,8 @@ TEST(Endpoint, ReadsAnAbstractUnixName) {
 }
 
 TEST(Endpoint, WritesWhatItReads) {
-    for (const char* text : {"0.0.0.0:0", "255.255.255.255:65535", "[::]:0", "[::1]:65535", "[::ffff:1.2.3.4]:9",
-                             "unix:/a b/c", "unix:relative", "unix:./@file", "unix:@with:colon"})
+    for (const char* text : {"0.0.0.0:0", "255.255.255.255:65535", "[::]:0", "[::1]:65535", "[::ffff:1.2.3.4]:9", "unix:/a b/c",
+                             "unix:relative", "unix:./@file", "unix:@with:colon"})
         EXPECT_EQ(endpoint::parse(text).to_string(), text);
 }
 
@@ -117,7 +117,8 @@ TEST(Endpoint, SaysWhatIsWrong) {
         {std::string_view("127.0.0.1\0:80", 13), "a zero byte follows"},
         {std::string_view("unix:/a\0b", 9), "a zero byte follows"},
     };
-    for (const auto& [text, reason] : cases) EXPECT_TRUE(contains(complaint_about(text), reason)) << text << ": " << complaint_about(text);
+    for (const auto& [text, reason] : cases)
+        EXPECT_TRUE(contains(complaint_about(text), reason)) << text << ": " << complaint_about(text);
 }
 
 TEST(Endpoint, RefusesAPathThatIsTooLongAndSaysTheLimit) {

@@ -53,9 +53,8 @@ using io::endpoint;
 using io::resolve;
 
 task<std::pair<std::error_code, std::string>> resolve_error(std::string host, std::string service) {
-    co_return co_await error_of([](std::string h, std::string s) -> task<> {
-        co_await resolve(std::move(h), std::move(s));
-    }(std::move(host), std::move(service)));
+    co_return co_await error_of([](std::string h, std::string s) -> task<> { co_await resolve(std::move(h), std::move(s)); }(
+                                                                     std::move(host), std::move(service)));
 }
 
 TEST(Resolve, FindsLocalhost) {

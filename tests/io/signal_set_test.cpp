@@ -135,7 +135,6 @@ TEST(SignalSet, AHandlerOnTopOfOursIsLeftAlone) {
 
 TEST(SignalSet, AStoppedNextTookNoSignal) {
     run([]() -> task<> {
-        static constexpr int races = 1000;
         signal_set set{SIGUSR1};
         int sent = 0;
         int received = 0;

@@ -41,6 +41,15 @@ inline task<> yield_times(int n) {
     for (int i = 0; i < n; ++i) co_await yield();
 }
 
+/// How often the tests race a stop against a result.
+inline constexpr int races = 1000;
+
+/// Awaits `work` against a rival that ends after a number of turns that differs from race to race.
+template <class Work>
+auto race(Work work, int round) {
+    return when_any(std::move(work), yield_times(round % 13));
+}
+
 /// Open descriptors of this process.
 inline std::size_t open_descriptors() {
     namespace fs = std::filesystem;

@@ -49,9 +49,7 @@ TEST(TcpListener, AForeignAddressIsNamedWithTheReason) {
 
 TEST(TcpListener, AUnixPathThatExistsIsNamedWithTheRemedy) {
     const auto path = std::filesystem::temp_directory_path() / ("belay_listener_" + std::to_string(::getpid()));
-    {
-        auto first = tcp_listener::bind("unix:" + path.string());
-    }
+    { auto first = tcp_listener::bind("unix:" + path.string()); }
     const auto [code, text] = bind_error("unix:" + path.string());
     EXPECT_EQ(code, std::errc::address_in_use);
     EXPECT_TRUE(contains(text, "remove the file")) << text;
@@ -77,12 +75,12 @@ TEST(TcpListener, AnIpv6ListenerTakesIpv4UnlessToldNotTo) {
     if (bind_error("[::]:0").first) GTEST_SKIP() << "no IPv6 here";
     run([]() -> task<> {
         auto both = tcp_listener::bind("[::]:0");
-        auto [server, client] = co_await when_all(both.accept(), tcp_stream::connect(io::endpoint::loopback(both.local().port())));
+        auto [server, client] =
+            co_await when_all(both.accept(), tcp_stream::connect(io::endpoint::loopback(both.local().port())));
         EXPECT_TRUE(server.is_open());
         auto only = tcp_listener::bind("[::]:0", {.v6_only = true});
-        auto [code, text] = co_await error_of([](io::endpoint peer) -> task<> {
-            co_await tcp_stream::connect(peer);
-        }(io::endpoint::loopback(only.local().port())));
+        auto [code, text] = co_await error_of(
+            [](io::endpoint peer) -> task<> { co_await tcp_stream::connect(peer); }(io::endpoint::loopback(only.local().port())));
         EXPECT_EQ(code, std::errc::connection_refused) << text;
     });
 }
@@ -106,8 +104,8 @@ TEST(TcpListener, SeveralTasksAcceptFromOne) {
         auto connect_all = [](io::endpoint where) -> task<> {
             for (int i = 0; i < 75; ++i) co_await tcp_stream::connect(where);
         };
-        auto [a, b, c, done] = co_await when_all(accept_some(listener), accept_some(listener), accept_some(listener),
-                                                 connect_all(listener.local()));
+        auto [a, b, c, done] =
+            co_await when_all(accept_some(listener), accept_some(listener), accept_some(listener), connect_all(listener.local()));
         EXPECT_EQ(a + b + c, 75);
     });
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <span>
 
@@ -13,16 +12,7 @@
 namespace belay::testing {
 namespace {
 
-using io::tcp_listener;
 using io::tcp_stream;
-constexpr int races = 1000;
-
-/// Awaits `work` against a rival that ends after a number of turns that differs from race to race. A task must not be
-/// stopped before it runs for the race to be one, hence the order.
-template <class Work>
-auto race(Work work, int round) {
-    return when_any(std::move(work), yield_times(round % 13));
-}
 
 TEST(TcpStop, AStoppedReadTookNothing) {
     run([]() -> task<> {
@@ -147,73 +137,6 @@ TEST(TcpStop, AStoppedVectoredReadTookNothing) {
     });
 }
 
-TEST(TcpStop, AStoppedAcceptLosesNoConnectionAndNoDescriptor) {
-    run([]() -> task<> {
-        auto listener = tcp_listener::bind("127.0.0.1:0");
-        const auto before = open_descriptors();
-        std::vector<tcp_stream> accepted;
-        auto accept_all = [](tcp_listener& from, std::vector<tcp_stream>& into) -> task<> {
-            for (int round = 0; into.size() < races; ++round) {
-                auto won = co_await race(from.accept(), round);
-                if (auto& peer = std::get<0>(won.values)) into.push_back(std::move(*peer));
-                if (into.size() % 100 == 99) co_await yield();
-            }
-        };
-        // Each client waits for its turn to be answered, so that every connection is one accept.
-        auto connect_all = [](io::endpoint where) -> task<> {
-            for (int i = 0; i < races; ++i) {
-                auto client = co_await tcp_stream::connect(where);
-                co_await client.write_all("x");
-            }
-        };
-        co_await when_all(accept_all(listener, accepted), connect_all(listener.local()));
-        EXPECT_EQ(accepted.size(), std::size_t{races});
-        for (auto& peer : accepted) {
-            std::array<std::byte, 2> buffer;
-            EXPECT_EQ(co_await peer.read_some(buffer), 1U);
-        }
-        accepted.clear();
-        EXPECT_LE(open_descriptors(), before);
-    });
-}
-
-TEST(TcpStop, AStoppedConnectLeaksNothing) {
-    run([]() -> task<> {
-        auto listener = tcp_listener::bind("127.0.0.1:0");
-        const auto before = open_descriptors();
-        int connected = 0;
-        auto connect_all = [](io::endpoint where, int& made) -> task<> {
-            for (int round = 0; round < races; ++round) {
-                auto won = co_await race(tcp_stream::connect(where), round);
-                if (auto& peer = std::get<0>(won.values)) {
-                    ++made;
-                    co_await peer->write_all("x");
-                }
-            }
-        };
-        // Accepts until all connections that were made have said their word; given-up ones come as empty streams.
-        auto accept_all = [](tcp_listener& from, std::atomic<int>& heard) -> task<> {
-            for (;;) {
-                auto peer = co_await from.accept();
-                std::array<std::byte, 2> buffer;
-                try {
-                    if (co_await peer.read_some(buffer) == 1) ++heard;
-                } catch (const std::system_error&) {  // reset: given up
-                }
-            }
-        };
-        auto heard_all = [](io::endpoint where, int& made, std::atomic<int>& heard, auto connect) -> task<> {
-            co_await connect(where, made);
-            while (heard.load() < made) co_await yield();
-        };
-        std::atomic<int> heard{0};
-        co_await when_any(accept_all(listener, heard), heard_all(listener.local(), connected, heard, connect_all));
-        EXPECT_EQ(heard.load(), connected);
-        EXPECT_GT(connected, 0);
-        EXPECT_LE(open_descriptors(), before);
-    });
-}
-
 TEST(TcpStop, EndsAReadThatWouldWaitForever) {
     run([]() -> task<> {
         auto [a, b] = co_await tcp_pair();
@@ -239,27 +162,6 @@ TEST(TcpStop, InAStoppedScopeNoOperationBegins) {
         EXPECT_FALSE(came_back);
         std::array<std::byte, 32> buffer;
         EXPECT_EQ(co_await a.read_some(buffer), 13U);
-    });
-}
-
-TEST(TcpStop, ManyConnectionsStopTogether) {
-    run([]() -> task<> {
-        const auto before = open_descriptors();
-        co_await with_scope([](scope& s) -> task<> {
-            for (int i = 0; i < 100; ++i) {
-                s.spawn([]() -> task<> {
-                    auto [a, b] = co_await tcp_pair();
-                    auto reads = [](tcp_stream& peer) -> task<> {
-                        std::array<std::byte, 16> buffer;
-                        co_await peer.read_some(buffer);
-                    };
-                    co_await when_all(reads(a), reads(b));
-                });
-            }
-            co_await yield_times(50);
-            s.request_stop();
-        });
-        EXPECT_LE(open_descriptors(), before);
     });
 }
 

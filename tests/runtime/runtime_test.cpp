@@ -198,15 +198,21 @@ TEST_F(Runtime, ShutdownEndsAStormOfTasksThatSpawnTasks) {
 
 // ---- promise 10: after the grace nothing is destroyed by force -----------------------------------------------------
 
+/// A foreign awaitable that nobody resumes and nothing can stop. Says when it has been reached.
+struct for_ever {
+    std::atomic<bool>& reached;
+    static bool await_ready() noexcept { return false; }
+    void await_suspend(std::coroutine_handle<>) const noexcept { reached = true; }
+    static void await_resume() noexcept {}
+};
+
 TEST_F(Runtime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
     captured_reports captured;
-    static std::suspend_always for_ever;  // a foreign awaitable: nothing can stop it
     {
         runtime rt{{.workers = 2, .name = "abandoning", .guardrails = "stall=off,leak=log"}};
         std::atomic<bool> running{false};
         auto handle = rt.spawn([&]() -> task<> {
-            running = true;
-            co_await for_ever;
+            co_await for_ever{running};
         });
         wait_until([&] { return running.load(); });
         auto report = rt.shutdown(1ms);
@@ -219,24 +225,32 @@ TEST_F(Runtime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
     EXPECT_EQ(captured.sink->of(guardrail::task_leak).size(), 1U);
 }
 
+/// Shared with a thread that outlives the test.
+struct hog_state {
+    std::binary_semaphore go{0};
+    std::atomic<bool> hogging{false}, resumed{false};
+    void hog() {
+        hogging = true;
+        go.acquire();
+    }
+};
+
 TEST_F(Runtime, AnAbandonedThreadParksBeforeItResumesAnyTask) {
     captured_reports captured;
-    static std::binary_semaphore go{0};
-    static std::atomic<bool> hogging{false}, resumed{false};
+    auto state = std::make_shared<hog_state>();
     std::shared_ptr<detail::runtime_core> core;
     {
         runtime rt{{.workers = 2, .name = "abandoning", .guardrails = "stall=off,leak=log"}};
         core = rt.core().shared_from_this();
-        rt.spawn([]() -> task<> {
-            auto hog = []() -> task<> {
-                hogging = true;
-                go.acquire();
+        rt.spawn([state]() -> task<> {
+            auto hog = [&]() -> task<> {
+                state->hog();
                 co_return;  // the parent would be resumed right here, by symmetric transfer
             };
             co_await when_all(hog());
-            resumed = true;
+            state->resumed = true;
         });
-        wait_until([] { return hogging.load(); });
+        wait_until([&] { return state->hogging.load(); });
         EXPECT_EQ(rt.shutdown(1ms).abandoned, 1U);
     }
     detail::worker* stuck = nullptr;
@@ -245,29 +259,27 @@ TEST_F(Runtime, AnAbandonedThreadParksBeforeItResumesAnyTask) {
     }
     ASSERT_NE(stuck, nullptr);
     EXPECT_EQ(stuck->epoch() % 2, 1U);  // in the poll still
-    go.release();
+    state->go.release();
     wait_until([&] { return stuck->epoch() % 2 == 0; });
-    EXPECT_FALSE(resumed);
+    EXPECT_FALSE(state->resumed);
 }
 
 TEST_F(Runtime, OneStuckWorkerDoesNotKeepTheOthersFromEnding) {
     captured_reports captured;
-    static std::binary_semaphore go{0};
-    static std::atomic<bool> hogging{false};
+    auto state = std::make_shared<hog_state>();
     std::shared_ptr<detail::runtime_core> core;
     {
         runtime rt{{.workers = 4, .name = "abandoning", .guardrails = "stall=off,leak=log"}};
         core = rt.core().shared_from_this();
-        rt.spawn([]() -> task<> {
-            hogging = true;
-            go.acquire();
+        rt.spawn([state]() -> task<> {
+            state->hog();
             co_return;
         });
-        wait_until([] { return hogging.load(); });
+        wait_until([&] { return state->hogging.load(); });
         EXPECT_EQ(rt.shutdown(0ns).abandoned, 1U);
     }
     EXPECT_EQ(std::count_if(core->workers.begin(), core->workers.end(), [](auto& w) { return w->abandoned.load(); }), 1);
-    go.release();
+    state->go.release();
 }
 
 // A thread that is no worker completes the last operation, and the runtime goes away at once.

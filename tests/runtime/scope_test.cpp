@@ -92,6 +92,21 @@ TEST_F(Scope, AFailingBodyStillWaitsForItsChildren) {
     });
 }
 
+// A scope is a local of a coroutine frame, and frames come from a pool of 16-byte alignment.
+TEST_F(Scope, IsAlignedAsItsTypeAsks) {
+    run([]() -> task<> {
+        for (int i = 0; i < 20; ++i) {
+            co_await with_scope([](scope& outer) -> task<> {
+                EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&outer) % alignof(scope), 0U);
+                co_await with_scope({.deadline = 1h}, [](scope& inner) -> task<> {
+                    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&inner) % alignof(scope), 0U);
+                    co_return;
+                });
+            });
+        }
+    });
+}
+
 // A body need not be a coroutine: then it spawns before anything has been suspended.
 TEST_F(Scope, ABodyThatIsAPlainFunctionMaySpawn) {
     std::atomic<int> ran{0};

@@ -41,12 +41,14 @@ TEST(Mutex, HandsOverInTheOrderOfArrival) {
         std::vector<int> order;
         co_await belay::with_scope([&](belay::scope& s) -> task<> {
             auto guard = co_await mutex.lock();
+            int arrived = 0;
             for (int t = 0; t < 5; ++t) {
                 s.spawn([&](int me) -> task<> {
+                    ++arrived;
                     auto mine = co_await mutex.lock();
                     order.push_back(me);
                 }, t);
-                co_await belay::yield();  // each queues before the next is made
+                while (arrived != t + 1) co_await belay::yield();  // each queues before the next is made
             }
             EXPECT_TRUE(order.empty());
             guard.unlock();
