@@ -120,6 +120,11 @@ TEST(TcpListener, AcceptOnNothingIsAnError) {
 }
 
 TEST(TcpListener, CanBeMovedWhileNobodyAccepts) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    GTEST_SKIP() << "UBSan opens a pipe for its check of virtual tables, and calls them invalid when it cannot";
+#endif
+#endif
     run([]() -> task<> {
         auto first = tcp_listener::bind("127.0.0.1:0");
         const auto where = first.local();
@@ -159,6 +164,11 @@ task<std::pair<std::error_code, std::string>> accept_error(tcp_listener& from) {
 }
 
 TEST(TcpListener, WithoutDescriptorsEachConnectionIsClosedAndReportedOnce) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    GTEST_SKIP() << "UBSan opens a pipe for its check of virtual tables, and calls them invalid when it cannot";
+#endif
+#endif
     run([]() -> task<> {
         auto listener = tcp_listener::bind("127.0.0.1:0");
         std::vector<tcp_stream> clients;
@@ -187,6 +197,11 @@ TEST(TcpListener, WithoutDescriptorsEachConnectionIsClosedAndReportedOnce) {
 }
 
 TEST(TcpListener, AnAcceptThatBeganWithoutDescriptorsSucceedsWhenThereAreSomeAgain) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    GTEST_SKIP() << "UBSan opens a pipe for its check of virtual tables, and calls them invalid when it cannot";
+#endif
+#endif
     run([]() -> task<> {
         auto listener = tcp_listener::bind("127.0.0.1:0");
         auto connect_later = [](io::endpoint where) -> task<tcp_stream> {
@@ -203,6 +218,11 @@ TEST(TcpListener, AnAcceptThatBeganWithoutDescriptorsSucceedsWhenThereAreSomeAga
 }
 
 TEST(TcpListener, WithoutItsReserveTheConnectionWaitsAndTheCallerIsTold) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    GTEST_SKIP() << "UBSan opens a pipe for its check of virtual tables, and calls them invalid when it cannot";
+#endif
+#endif
     run([]() -> task<> {
         tcp_listener listener;
         tcp_stream client;

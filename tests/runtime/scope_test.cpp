@@ -462,7 +462,8 @@ TEST_F(Scope, NeverHoldsMoreThanItsLimitHoweverManySpawn) {
 
 TEST_F(Scope, SpawnWhenFreeIsFirstComeFirstServed) {
     event_log log;
-    run([&]() -> task<> {
+    runtime one{{.workers = 1}};  // so that a task that has announced itself has suspended when another one runs
+    one.block_on([&]() -> task<> {
         gate shut;
         co_await with_scope({.max_tasks = 1}, [&](scope& s) -> task<> {
             s.spawn([&]() -> task<> { co_await shut.wait(); });
@@ -477,7 +478,6 @@ TEST_F(Scope, SpawnWhenFreeIsFirstComeFirstServed) {
                         });
                     });
                     co_await until([&] { return waiting == i + 1; });
-                    for (int k = 0; k < 100; ++k) co_await yield();  // lets it get from `++waiting` into the queue
                 }
                 EXPECT_FALSE(s.try_spawn(nothing));  // nobody overtakes those who wait
                 shut.open();
