@@ -166,8 +166,15 @@ std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
 
 blocking_pool_metrics blocking_core::metrics() const {
     std::scoped_lock guard(lock_);
-    return {.name = options_.name, .threads = threads_, .idle = idle_, .queued = queued_.size, .waiting = waiting_.size,
-            .completed = completed_, .rejected = rejected_, .queue_wait_ns = wait_ns_, .run_ns = run_ns_};
+    return {.name = options_.name,
+            .threads = threads_,
+            .idle = idle_,
+            .queued = queued_.size,
+            .waiting = waiting_.size,
+            .completed = completed_,
+            .rejected = rejected_,
+            .queue_wait_ns = wait_ns_,
+            .run_ns = run_ns_};
 }
 
 // ---- the operation ---------------------------------------------------------------------------------------------

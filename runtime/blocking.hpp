@@ -32,7 +32,7 @@ blocking_core& default_pool(runtime_core& core) noexcept;
 
 template <class F>
 class [[nodiscard("belay: write co_await belay::spawn_blocking(...)")]] blocking_call final : public blocking_operation,
-                                                                                            public native_awaitable {
+                                                                                              public native_awaitable {
     using value = std::invoke_result_t<F&>;
 
 public:
@@ -43,8 +43,9 @@ public:
     static bool await_ready() noexcept { return false; }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
-        static_assert(task_promise<P>, "belay: spawn_blocking can be awaited only inside a belay::task; a blocking function "
-                                       "in other code needs no pool");
+        static_assert(task_promise<P>,
+                      "belay: spawn_blocking can be awaited only inside a belay::task; a blocking function "
+                      "in other code needs no pool");
         record& rec = *awaiting.promise().rec;
         choose_pool(rec);
         return !suspend_on(rec) || start();

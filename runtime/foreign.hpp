@@ -84,9 +84,13 @@ struct foreign_awaiter final : foreign_operation, native_awaitable {
     awaiter_ref awaiter;
 
     explicit foreign_awaiter(A&& a) : awaiter(get_foreign_awaiter(static_cast<A&&>(a))) {
-        static_assert(requires { awaiter.await_ready(); awaiter.await_resume(); },
-                      "belay: this type cannot be awaited: it has no await_ready/await_suspend/await_resume and no "
-                      "operator co_await");
+        static_assert(
+            requires {
+                awaiter.await_ready();
+                awaiter.await_resume();
+            },
+            "belay: this type cannot be awaited: it has no await_ready/await_suspend/await_resume and no "
+            "operator co_await");
     }
 
     bool await_ready() { return static_cast<bool>(awaiter.await_ready()); }

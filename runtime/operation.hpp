@@ -59,7 +59,8 @@ protected:
     bool suspend_on(record& rec) noexcept {
         rec_ = &rec;
         rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with stop_node::reason
-        if (!rec.node().stopped()) [[likely]] return true;
+        if (!rec.node().stopped()) [[likely]]
+            return true;
         return !withdraw_stopped(rec);
     }
 

@@ -18,7 +18,8 @@ runtime::~runtime() {
 
 shutdown_report runtime::shutdown(std::chrono::nanoseconds grace) {
     if (detail::this_worker() != nullptr)
-        detail::misuse("shutdown() waits for all tasks and was called by one of them: call it from the thread that made the runtime");
+        detail::misuse(
+            "shutdown() waits for all tasks and was called by one of them: call it from the thread that made the runtime");
     return core_->shutdown(grace);
 }
 
@@ -33,8 +34,9 @@ namespace detail {
 
 void check_may_block_on(runtime_core& core) {
     if (this_worker() != nullptr)
-        misuse("block_on() was called on a worker: it would block the thread that has to run the task. Write co_await instead, "
-               "or spawn_blocking(...) around code that must block");
+        misuse(
+            "block_on() was called on a worker: it would block the thread that has to run the task. Write co_await instead, "
+            "or spawn_blocking(...) around code that must block");
     (void)core;
 }
 

@@ -75,7 +75,9 @@ public:
     /// live as long as the task does. Never suspends. Throws scope_full at max_tasks, scope_closed after the join,
     /// std::bad_alloc. A child that is spawned into a stopped scope stops at its first suspension.
     template <class F>
-    auto spawn(F&& f, std::source_location at = std::source_location::current()) { return spawn_at(at, fwd<F>(f)); }
+    auto spawn(F&& f, std::source_location at = std::source_location::current()) {
+        return spawn_at(at, fwd<F>(f));
+    }
     template <class F, class A>
         requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
     auto spawn(F&& f, A&& a, std::source_location at = std::source_location::current()) {
@@ -133,7 +135,9 @@ private:
 
     enum class reservation : std::uint8_t { granted, full, closed };
     template <class X>
-    static constexpr X&& fwd(std::remove_reference_t<X>& x) noexcept { return static_cast<X&&>(x); }
+    static constexpr X&& fwd(std::remove_reference_t<X>& x) noexcept {
+        return static_cast<X&&>(x);
+    }
 
     template <class F, class... Args>
     auto spawn_reserved(std::source_location at, F&& f, Args&&... args) {
@@ -223,10 +227,10 @@ private:
     std::exception_ptr first_error_;
     std::vector<std::exception_ptr> errors_;
     std::atomic<bool> any_stopped_{false};
-    bool is_root_ = true;        // until it is opened under a parent
+    bool is_root_ = true;  // until it is opened under a parent
     bool own_deadline_ = false;
     bool is_shield_ = false;
-    bool grace_runs_ = false;    // guarded by lock_
+    bool grace_runs_ = false;  // guarded by lock_
     std::int64_t grace_ns_ = 0;
     deadline_timer timer_{*this};
 };

@@ -13,8 +13,8 @@ namespace belay {
 namespace detail {
 
 class [[nodiscard("belay: write co_await belay::sleep_for(...)")]] sleep_awaiter final : public operation,
-                                                                                      private timer_entry,
-                                                                                      public native_awaitable {
+                                                                                         private timer_entry,
+                                                                                         public native_awaitable {
 public:
     explicit sleep_awaiter(deadline when) noexcept : when_{when} {}
     sleep_awaiter(sleep_awaiter&& other) noexcept : operation(std::move(other)), when_{other.when_} {}

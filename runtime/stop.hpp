@@ -57,8 +57,9 @@ public:
 class scope_full : public std::runtime_error {
 public:
     scope_full()
-        : std::runtime_error("belay: the scope already holds max_tasks tasks; "
-                             "write co_await scope.spawn_when_free(...) to wait for room, or try_spawn(...) to be told") {}
+        : std::runtime_error(
+              "belay: the scope already holds max_tasks tasks; "
+              "write co_await scope.spawn_when_free(...) to wait for room, or try_spawn(...) to be told") {}
 };
 
 /// `spawn` into a scope whose last child has ended, or into a runtime that shut down.

@@ -122,8 +122,9 @@ public:
 
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> awaiting) noexcept {
-        static_assert(task_promise<P>, "belay: a task can be awaited only inside another belay::task; from other code use "
-                                       "runtime.block_on(...) or scope.spawn(...)");
+        static_assert(task_promise<P>,
+                      "belay: a task can be awaited only inside another belay::task; from other code use "
+                      "runtime.block_on(...) or scope.spawn(...)");
         promise_base& parent = awaiting.promise();
         promise_base& child = promise_of();
         child.parent = &parent;
@@ -160,7 +161,8 @@ public:
     }
     ~task() {
         if (!frame_) return;
-        if (typed().promise().rec == nullptr) [[unlikely]] detail::report_never_awaited(typed().promise().site);
+        if (typed().promise().rec == nullptr) [[unlikely]]
+            detail::report_never_awaited(typed().promise().site);
         frame_.destroy();
     }
 

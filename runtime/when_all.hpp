@@ -72,7 +72,8 @@ private:
     }
 
     record* branch_done(record&, std::size_t index, outcome how) noexcept override {
-        if (how == outcome::error) [[unlikely]] fail(index);
+        if (how == outcome::error) [[unlikely]]
+            fail(index);
         if (how == outcome::stopped) stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
         if (!last_branch()) return nullptr;
         bool pass_on = !error_ && stopped_.load(std::memory_order_relaxed) && enclosing_stopped();

@@ -8,8 +8,8 @@
 // value is untouched; a stopped recv has taken nothing.
 #pragma once
 
-#include <belay/sync/detail/channel_core.hpp>
 #include <belay/runtime/task.hpp>
+#include <belay/sync/detail/channel_core.hpp>
 
 #include <coroutine>
 #include <memory>
@@ -57,7 +57,7 @@ private:
 
 template <class T>
 class [[nodiscard("belay: write co_await tx.send(value)")]] send_awaiter final : public detail::channel_sender_waiter<T>,
-                                                                               public detail::native_awaitable {
+                                                                                 public detail::native_awaitable {
     using core_type = detail::channel_core<T>;
 
 public:
@@ -112,14 +112,13 @@ private:
 
 template <class T>
 class [[nodiscard("belay: write co_await tx.reserve()")]] reserve_awaiter final : public detail::channel_sender_waiter<T>,
-                                                                                public detail::native_awaitable {
+                                                                                  public detail::native_awaitable {
     using core_type = detail::channel_core<T>;
 
 public:
     explicit reserve_awaiter(std::shared_ptr<core_type> core) noexcept
         : detail::channel_sender_waiter<T>{core.get()}, keep_{std::move(core)} {}
-    reserve_awaiter(reserve_awaiter&& o) noexcept
-        : detail::channel_sender_waiter<T>{std::move(o)}, keep_{std::move(o.keep_)} {}
+    reserve_awaiter(reserve_awaiter&& o) noexcept : detail::channel_sender_waiter<T>{std::move(o)}, keep_{std::move(o.keep_)} {}
 
     bool await_ready() noexcept {
         switch (this->core->try_reserve()) {
@@ -156,7 +155,7 @@ private:
 
 template <class T>
 class [[nodiscard("belay: write co_await rx.recv()")]] recv_awaiter final : public detail::channel_receiver_waiter<T>,
-                                                                          public detail::native_awaitable {
+                                                                            public detail::native_awaitable {
     using core_type = detail::channel_core<T>;
 
 public:

@@ -4,8 +4,8 @@
 //     auto guard = co_await state_mutex.lock();
 #pragma once
 
-#include <belay/sync/detail/waiter_queue.hpp>
 #include <belay/runtime/task.hpp>
+#include <belay/sync/detail/waiter_queue.hpp>
 
 #include <atomic>
 #include <coroutine>
@@ -38,15 +38,16 @@ private:
 };
 
 class [[nodiscard("belay: write auto guard = co_await mutex.lock()")]] mutex_awaiter final : public detail::waiter,
-                                                                                            public detail::native_awaitable {
+                                                                                             public detail::native_awaitable {
 public:
     explicit mutex_awaiter(mutex& m) noexcept : mutex_{&m} {}
     mutex_awaiter(mutex_awaiter&& o) noexcept : waiter(std::move(o)), mutex_{o.mutex_} {}
     inline bool await_ready() noexcept;
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
-        static_assert(task_promise<P>, "belay: a belay::mutex can be awaited only inside a belay::task; "
-                                       "in other code use belay::sync_mutex");
+        static_assert(task_promise<P>,
+                      "belay: a belay::mutex can be awaited only inside a belay::task; "
+                      "in other code use belay::sync_mutex");
         detail::record& rec = *awaiting.promise().rec;
         if (finished_) {
             detail::schedule_fair(rec);

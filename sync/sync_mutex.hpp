@@ -73,7 +73,8 @@ public:
         static_assert(!is_coroutine_result<std::remove_cvref_t<result>>,
                       "belay: sync_guarded::with takes a plain function: a coroutine would keep the lock across a "
                       "suspension. Use belay::mutex, or copy what you need out of the lock");
-        static_assert(!std::is_reference_v<result>, "belay: sync_guarded::with returns by value: a reference would escape the lock");
+        static_assert(!std::is_reference_v<result>,
+                      "belay: sync_guarded::with returns by value: a reference would escape the lock");
         sync_lock guard(mutex_, at);
         return std::forward<F>(f)(value_);
     }

@@ -29,7 +29,8 @@ public:
             std::unique_lock guard(lock_);
             gone_.wait(guard, [&] { return done_; });
         }
-        if (how() == outcome::stopped) throw task_stopped{scope_access::node(parent_scope()).reason.load(std::memory_order_relaxed)};
+        if (how() == outcome::stopped)
+            throw task_stopped{scope_access::node(parent_scope()).reason.load(std::memory_order_relaxed)};
         return result_.take();
     }
 

@@ -31,7 +31,13 @@ private:
     blocking_job* prev_ = nullptr;
     std::int64_t queued_ns_ = 0;
     // outside -> queued or waiting -> taken; stopped: withdrawn before it was submitted
-    enum class place : std::uint8_t { outside, waiting, queued, taken, stopped } place_ = place::outside;  // guarded by the pool's lock
+    enum class place : std::uint8_t {
+        outside,
+        waiting,
+        queued,
+        taken,
+        stopped
+    } place_ = place::outside;  // guarded by the pool's lock
 };
 
 /// Bounded: `queued` holds at most max_queued jobs, `waiting` the jobs of suspended callers. Threads are made when all are
@@ -72,7 +78,7 @@ private:
     queue queued_;
     queue waiting_;
     std::size_t threads_ = 0;
-    std::size_t idle_ = 0;      // threads that will look at the queue by themselves: those that wait for work, and new ones
+    std::size_t idle_ = 0;  // threads that will look at the queue by themselves: those that wait for work, and new ones
     std::size_t starting_ = 0;  // callers who make a thread for a job that they have not queued yet
     bool closed_ = false;
     std::uint64_t completed_ = 0;

@@ -45,7 +45,7 @@ private:
     friend class join_operation;
     child_record* prev_ = nullptr;
     child_record* next_sibling_ = nullptr;
-    join_operation* joiner_ = nullptr;     // guarded by join_lock_, as are all changes of ended_
+    join_operation* joiner_ = nullptr;  // guarded by join_lock_, as are all changes of ended_
     spin_lock join_lock_;
     std::atomic<bool> ended_{false};
     std::atomic<std::uint16_t> refs_{2};  // the scope's and the handle's

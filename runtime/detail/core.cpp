@@ -20,13 +20,15 @@ namespace {
 void check(const runtime_options& o) {
     using namespace std::chrono_literals;
     if (o.workers > max_workers) throw std::invalid_argument("belay: runtime_options.workers must be at most 256");
-    if (o.name.empty()) throw std::invalid_argument("belay: runtime_options.name must not be empty: it labels metrics and reports");
+    if (o.name.empty())
+        throw std::invalid_argument("belay: runtime_options.name must not be empty: it labels metrics and reports");
     if (o.takeover_tick != 0ns && (o.takeover_tick < 100us || o.takeover_tick > 1s))
         throw std::invalid_argument("belay: runtime_options.takeover_tick must be 0 (off) or between 100 us and 1 s");
     if (o.blocking_threads == 0) throw std::invalid_argument("belay: runtime_options.blocking_threads must be at least 1");
     if (o.blocking_queue == 0) throw std::invalid_argument("belay: runtime_options.blocking_queue must be at least 1");
     if (o.shutdown_grace < 0ms) throw std::invalid_argument("belay: runtime_options.shutdown_grace must not be negative");
-    if (o.blocking_keep_alive < 0ms) throw std::invalid_argument("belay: runtime_options.blocking_keep_alive must not be negative");
+    if (o.blocking_keep_alive < 0ms)
+        throw std::invalid_argument("belay: runtime_options.blocking_keep_alive must not be negative");
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 // the few templates that must be inline; user code sees belay::runtime.
 #pragma once
 
+#include <belay/runtime/blocking_options.hpp>
 #include <belay/runtime/detail/idle_set.hpp>
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
-#include <belay/runtime/blocking_options.hpp>
 #include <belay/runtime/metrics.hpp>
 
 #include <atomic>

@@ -25,7 +25,7 @@ void abandon(std::shared_ptr<runtime_core> core) {
     auto* node = new abandoned_runtime{std::move(core), abandoned_runtimes.load(std::memory_order_relaxed)};
     while (!abandoned_runtimes.compare_exchange_weak(node->next, node, std::memory_order_release, std::memory_order_relaxed)) {}
 }
-}
+}  // namespace
 
 void runtime_core::root_drained() noexcept {
     if (!draining_.load(std::memory_order_seq_cst)) return;
@@ -106,13 +106,26 @@ runtime_metrics runtime_core::metrics() const {
     for (const auto& w : workers) {
         const auto& c = w->counters;
         const auto& io_counters = w->port().counters;
-        worker_metrics m{.polls = get(c.polls), .spawned = get(c.spawned), .completed = get(c.completed), .failed = get(c.failed),
-                         .stopped = get(c.stopped), .steals = get(c.steals), .parks = get(c.parks), .wakeups = get(c.wakeups),
-                         .budget_yields = get(c.budget_yields), .timers_fired = get(c.timers_fired),
-                         .takeovers = get(c.takeovers), .busy_ns = get(c.busy_ns), .io_submitted = get(io_counters.submitted),
-                         .io_completed = get(io_counters.completed), .io_enters = get(io_counters.enters),
-                         .io_overflows = get(io_counters.overflows), .io_completed_by_opcode = {}, .queue_depth = w->queued(),
-                         .io_in_flight = w->port().in_flight(), .timers = w->timers()};
+        worker_metrics m{.polls = get(c.polls),
+                         .spawned = get(c.spawned),
+                         .completed = get(c.completed),
+                         .failed = get(c.failed),
+                         .stopped = get(c.stopped),
+                         .steals = get(c.steals),
+                         .parks = get(c.parks),
+                         .wakeups = get(c.wakeups),
+                         .budget_yields = get(c.budget_yields),
+                         .timers_fired = get(c.timers_fired),
+                         .takeovers = get(c.takeovers),
+                         .busy_ns = get(c.busy_ns),
+                         .io_submitted = get(io_counters.submitted),
+                         .io_completed = get(io_counters.completed),
+                         .io_enters = get(io_counters.enters),
+                         .io_overflows = get(io_counters.overflows),
+                         .io_completed_by_opcode = {},
+                         .queue_depth = w->queued(),
+                         .io_in_flight = w->port().in_flight(),
+                         .timers = w->timers()};
         for (std::size_t i = 0; i < io_opcode_count; ++i) m.io_completed_by_opcode[i] = get(io_counters.completed_by_opcode[i]);
         out.workers.push_back(m);
     }

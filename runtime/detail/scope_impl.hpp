@@ -49,7 +49,9 @@ public:
     /// `body` need not be a coroutine: it may spawn, and throw, when it is called. So that is done inside the scope, in begin().
     template <class F>
     scope_body(scope& s, record& parent, std::source_location site, F& body) noexcept
-        : record{s.core_, s.node, site}, scope_{s}, callable_{std::addressof(body)},
+        : record{s.core_, s.node, site},
+          scope_{s},
+          callable_{std::addressof(body)},
           call_{[](void* f, scope& in) -> task<T> { return (*static_cast<F*>(f))(in); }} {
         id = parent.id;
         name = parent.name;
@@ -139,13 +141,13 @@ private:
     friend class belay::scope;
     scope_room* prev_ = nullptr;
     scope_room* next_ = nullptr;
-    bool linked_ = false;         // guarded by the scope's lock_
+    bool linked_ = false;  // guarded by the scope's lock_
     bool stopped_early_ = false;  // guarded by the scope's lock_
 };
 
 template <class F, class... Args>
 class [[nodiscard("belay: write co_await scope.spawn_when_free(...)")]] spawn_when_free_awaiter final : public scope_room,
-                                                                                                      public native_awaitable {
+                                                                                                        public native_awaitable {
 public:
     template <class G, class... Bs>
     explicit spawn_when_free_awaiter(scope& s, G&& f, Bs&&... args)
@@ -204,8 +206,9 @@ template <class F>
     requires std::invocable<F&, scope&>
 auto with_scope(scope_options options, F body) {
     using result = std::invoke_result_t<F&, scope&>;
-    static_assert(detail::is_task<result>, "belay: with_scope needs a body that returns belay::task<T>: write "
-                                           "[&](belay::scope& s) -> belay::task<> { ... co_return; }");
+    static_assert(detail::is_task<result>,
+                  "belay: with_scope needs a body that returns belay::task<T>: write "
+                  "[&](belay::scope& s) -> belay::task<> { ... co_return; }");
     return detail::run_in_scope<typename result::value_type, F>(options, std::move(body));
 }
 template <class F>

@@ -107,8 +107,7 @@ public:
 
     bool begin() noexcept override {
         try {
-            std::construct_at(&root_, std::apply(
-                                          [](F& f, Args&... args) -> task<T> { return f(std::move(args)...); }, payload_));
+            std::construct_at(&root_, std::apply([](F& f, Args&... args) -> task<T> { return f(std::move(args)...); }, payload_));
         } catch (...) {
             this->result.set_error(std::current_exception());
             return false;

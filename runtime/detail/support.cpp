@@ -2,8 +2,8 @@
 #include <belay/runtime/detail/group.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/worker.hpp>
-#include <belay/runtime/scope.hpp>
 #include <belay/runtime/observer.hpp>
+#include <belay/runtime/scope.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/yield.hpp>

@@ -63,7 +63,8 @@ void watchdog::main() noexcept {
             due = now_ns() + tick_ns_;
             continue;
         }
-        wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}}, [&] { return stopping_; });
+        wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}},
+                           [&] { return stopping_; });
         if (stopping_) break;
         guard.unlock();
         std::int64_t now = now_ns();

@@ -31,10 +31,10 @@ public:
 private:
     struct view {
         std::uint64_t epoch = 0;
-        std::int64_t since_ns = 0;       // when this epoch was first seen
-        std::int64_t next_report_ns = 0; // of the poll's age; doubles
-        bool suspected = false;          // the observer has taken its first look
-        bool stuck = false;              // in one poll for the whole tick
+        std::int64_t since_ns = 0;  // when this epoch was first seen
+        std::int64_t next_report_ns = 0;  // of the poll's age; doubles
+        bool suspected = false;  // the observer has taken its first look
+        bool stuck = false;  // in one poll for the whole tick
     };
     void main() noexcept;
     void wake() noexcept;

@@ -240,7 +240,8 @@ void worker::poll(record* rec) noexcept {
     resume_chain(rec);
     epoch_.store(epoch + 2, std::memory_order_release);
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * 16);
-    if (this_thread_guards().count != 0) [[unlikely]] report_held_guards(rec);
+    if (this_thread_guards().count != 0) [[unlikely]]
+        report_held_guards(rec);
     current_.store(nullptr, std::memory_order_relaxed);
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
@@ -249,7 +250,8 @@ void worker::poll(record* rec) noexcept {
 
 void worker::resume_chain(record* rec) noexcept {
     while (rec != nullptr) {
-        if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] return;  // poll() parks
+        if (abandoned.load(std::memory_order_relaxed)) [[unlikely]]
+            return;  // poll() parks
         // Relaxed: whoever queued the record wrote `completed` before, and the queue ordered that before this.
         rec->slot.store(record::running, std::memory_order_relaxed);
         set_current(rec);

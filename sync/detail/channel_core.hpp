@@ -1,8 +1,8 @@
 // The shared state of a bounded channel.
 #pragma once
 
-#include <belay/sync/detail/waiter_queue.hpp>
 #include <belay/runtime/task.hpp>
+#include <belay/sync/detail/waiter_queue.hpp>
 
 #include <atomic>
 #include <cstddef>

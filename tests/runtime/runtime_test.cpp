@@ -161,8 +161,7 @@ TEST_F(Runtime, ShutdownRacesWithSpawnAndBlockOnFromOtherThreads) {
                     } catch (const scope_closed&) {
                         ++refused;
                         return;
-                    } catch (const task_stopped&) {
-                    }
+                    } catch (const task_stopped&) {}
                 }
             });
         }
@@ -185,8 +184,7 @@ TEST_F(Runtime, ShutdownEndsAStormOfTasksThatSpawnTasks) {
                     });
                     co_await yield();
                 }
-            } catch (const scope_closed&) {
-            }
+            } catch (const scope_closed&) {}
         }
     };
     runtime rt{options()};
@@ -211,9 +209,7 @@ TEST_F(Runtime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
     {
         runtime rt{{.workers = 2, .name = "abandoning", .guardrails = "stall=off,leak=log"}};
         std::atomic<bool> running{false};
-        auto handle = rt.spawn([&]() -> task<> {
-            co_await for_ever{running};
-        });
+        auto handle = rt.spawn([&]() -> task<> { co_await for_ever{running}; });
         wait_until([&] { return running.load(); });
         auto report = rt.shutdown(1ms);
         EXPECT_EQ(report.abandoned, 1U);

@@ -258,7 +258,8 @@ TEST_F(Scope, ACallableThatThrowsBeforeItMakesATaskFailsItsTask) {
                      std::logic_error);
         EXPECT_THROW(co_await with_scope({.on_error = on_error::collect},
                                          [&](scope& s) -> task<> {
-                                             auto handle = s.spawn([](int) -> task<int> { throw std::logic_error("no task"); }, 1);
+                                             auto handle =
+                                                 s.spawn([](int) -> task<int> { throw std::logic_error("no task"); }, 1);
                                              EXPECT_THROW(co_await handle.join(), std::logic_error);
                                          }),
                      scope_errors);
@@ -310,8 +311,7 @@ TEST_F(Scope, FurtherErrorsAreReportedWithTheirSpawnSite) {
                 co_await until([&] { return s.size() == 0; });
             });
             ADD_FAILURE() << "no error";
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
     });
     EXPECT_EQ(guardrails::guardrail_counts()[guardrail::lost_error], before + 1);
     auto reports = captured.sink->of(guardrail::lost_error);
@@ -429,7 +429,8 @@ TEST_F(Scope, SpawnAtTheLimitThrowsScopeFullAndTrySpawnIsEmpty) {
 TEST_F(Scope, TheLimitIsValidated) {
     run([&]() -> task<> {
         EXPECT_THROW(co_await with_scope({.max_tasks = 0}, [](scope&) -> task<> { co_return; }), std::invalid_argument);
-        EXPECT_THROW(co_await with_scope({.max_tasks = 5'000'000'000}, [](scope&) -> task<> { co_return; }), std::invalid_argument);
+        EXPECT_THROW(co_await with_scope({.max_tasks = 5'000'000'000}, [](scope&) -> task<> { co_return; }),
+                     std::invalid_argument);
     });
 }
 

@@ -22,14 +22,16 @@ TEST(Shield, WorkThatIsUnderWayIsNotCutShort) {
         bool went_on = false;
         co_await belay::with_scope([&](belay::scope& s) -> task<> {
             auto [tx, rx] = belay::channel<int>(1);
-            s.spawn([&](belay::receiver<int> mine) -> task<> {
-                co_await belay::shield([](belay::receiver<int>& r, bool& done) -> task<> {
-                    EXPECT_EQ(co_await r.recv(), 7);
-                    done = true;
-                }(mine, finished));
-                co_await belay::checkpoint();  // the stop waits here
-                went_on = true;
-            }, std::move(rx));
+            s.spawn(
+                [&](belay::receiver<int> mine) -> task<> {
+                    co_await belay::shield([](belay::receiver<int>& r, bool& done) -> task<> {
+                        EXPECT_EQ(co_await r.recv(), 7);
+                        done = true;
+                    }(mine, finished));
+                    co_await belay::checkpoint();  // the stop waits here
+                    went_on = true;
+                },
+                std::move(rx));
             for (int i = 0; i < 3; ++i) co_await belay::yield();
             s.request_stop();
             co_await belay::shield([](belay::sender<int> t) -> task<> { (void)co_await t.send(7); }(std::move(tx)));
@@ -88,9 +90,10 @@ TEST(Shield, ValuesAndErrorsPassThrough) {
     runtime.block_on([]() -> task<> {
         EXPECT_EQ(co_await belay::shield([]() -> task<std::string> { co_return "kept"; }()), "kept");
         EXPECT_THROW(co_await belay::shield([]() -> task<> {
-            throw std::runtime_error("lost");
-            co_return;
-        }()), std::runtime_error);
+                         throw std::runtime_error("lost");
+                         co_return;
+                     }()),
+                     std::runtime_error);
     });
 }
 
@@ -102,10 +105,12 @@ TEST(Shield, EndsOnceWhateverComesFirst) {
             try {
                 co_await belay::with_scope([i](belay::scope& s) -> task<> {
                     s.spawn([i]() -> task<> { co_await belay::shield(belay::sleep_for(std::chrono::microseconds(i)), 200us); });
-                    s.spawn([](int n) -> task<> {
-                        for (int k = 0; k < n % 7; ++k) co_await belay::yield();
-                        throw std::runtime_error("stop the others");
-                    }, i);
+                    s.spawn(
+                        [](int n) -> task<> {
+                            for (int k = 0; k < n % 7; ++k) co_await belay::yield();
+                            throw std::runtime_error("stop the others");
+                        },
+                        i);
                     co_await forever();
                 });
                 ADD_FAILURE() << "the error was lost";

@@ -190,8 +190,7 @@ TEST_F(StopRace, WhenAllThatFails) {
         try {
             co_await when_all(fail(i % 3), never(), sleep_for(1h));
             ADD_FAILURE() << "no error";
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
     });
 }
 
@@ -204,8 +203,7 @@ TEST_F(StopRace, Deadlines) {
                 for (int k = 0; k < 3; ++k) s.spawn([&]() -> task<> { co_await sleep_for(100us); });
                 co_return;
             });
-        } catch (const deadline_exceeded&) {
-        }
+        } catch (const deadline_exceeded&) {}
     });
 }
 
@@ -224,8 +222,7 @@ TEST_F(StopRace, NestedScopesWithErrors) {
                 });
             });
             ADD_FAILURE() << "no error";
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
     });
 }
 

@@ -82,9 +82,7 @@ TEST_F(WhenAll, TheFirstErrorStopsTheOthersAndIsRethrownAfterTheyHaveEnded) {
 }
 
 TEST_F(WhenAll, AnErrorOfTheFirstBranchKeepsTheOthersFromPassingTheirFirstSuspension) {
-    rt.block_on([&]() -> task<> {
-        EXPECT_THROW(co_await when_all(fail("first"), never(), never()), std::runtime_error);
-    });
+    rt.block_on([&]() -> task<> { EXPECT_THROW(co_await when_all(fail("first"), never(), never()), std::runtime_error); });
 }
 
 // Promise 7: the second error is not lost.

@@ -90,8 +90,7 @@ TEST_F(Yield, EverySuspensionOfADestructorPathAfterAStopIsImpossibleToReach) {
             for (;;) {
                 try {
                     co_await yield();
-                } catch (...) {
-                }
+                } catch (...) {}
                 ++passed;
             }
         });

@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 // ASSERT_* returns, which a coroutine cannot.
-#define CO_EXPECT_HAS(x)        \
-    if (!(x)) {                 \
+#define CO_EXPECT_HAS(x)          \
+    if (!(x)) {                   \
         ADD_FAILURE() << "empty"; \
-        co_return;              \
+        co_return;                \
     }
 
 #include <atomic>
@@ -70,10 +70,12 @@ TEST(Channel, SuspendsTheSenderWhileItIsFull) {
             auto [tx, rx] = belay::channel<int>(1);
             EXPECT_TRUE(tx.try_send(1));
             bool sent = false;
-            s.spawn([&sent](belay::sender<int> mine) -> task<> {
-                EXPECT_EQ(co_await mine.send(2), send_status::sent);
-                sent = true;
-            }, tx);
+            s.spawn(
+                [&sent](belay::sender<int> mine) -> task<> {
+                    EXPECT_EQ(co_await mine.send(2), send_status::sent);
+                    sent = true;
+                },
+                tx);
             for (int i = 0; i < 10; ++i) co_await belay::yield();
             EXPECT_FALSE(sent);
             EXPECT_EQ(co_await rx.recv(), 1);
@@ -122,10 +124,12 @@ TEST(Channel, AnOutstandingPermitKeepsTheStreamOpenAndMaySendAfterClose) {
             EXPECT_TRUE(permit);
             EXPECT_FALSE(tx.try_send(9));  // the permit holds the only place
             { auto last = std::move(tx); }
-            s.spawn([](belay::permit<int> p) -> task<> {
-                co_await belay::yield();
-                EXPECT_EQ(p.send(5), send_status::sent);
-            }, std::move(permit));
+            s.spawn(
+                [](belay::permit<int> p) -> task<> {
+                    co_await belay::yield();
+                    EXPECT_EQ(p.send(5), send_status::sent);
+                },
+                std::move(permit));
             EXPECT_EQ(co_await rx.recv(), 5);
             EXPECT_EQ(co_await rx.recv(), std::nullopt);
         });
@@ -156,12 +160,14 @@ TEST(Channel, WhenTheReceiverGoesItsMessagesAreDestroyedAndSendersLearnOfIt) {
             EXPECT_TRUE(tx.try_send(std::shared_ptr<int>(counted)));
             EXPECT_TRUE(tx.try_send(std::shared_ptr<int>(counted)));
             bool told = false;
-            s.spawn([&](belay::sender<std::shared_ptr<int>> mine) -> task<> {
-                auto value = counted;
-                EXPECT_EQ(co_await mine.send(value), send_status::closed);
-                EXPECT_EQ(value, counted);
-                told = true;
-            }, tx);
+            s.spawn(
+                [&](belay::sender<std::shared_ptr<int>> mine) -> task<> {
+                    auto value = counted;
+                    EXPECT_EQ(co_await mine.send(value), send_status::closed);
+                    EXPECT_EQ(value, counted);
+                    told = true;
+                },
+                tx);
             co_await belay::yield();
             { auto gone = std::move(rx); }
             while (!told) co_await belay::yield();
@@ -228,12 +234,14 @@ TEST(Channel, NothingIsLostOrDoubledWhenSendersAreStoppedAtAnyMoment) {
         co_await belay::with_scope([](belay::scope& s) -> task<> {
             auto [tx, rx] = belay::channel<std::unique_ptr<int>>(2);
             for (int p = 0; p < 4; ++p) {
-                s.spawn([](belay::sender<std::unique_ptr<int>> mine, int first) -> task<> {
-                    for (int i = first; i < first + each; ++i) {
-                        auto value = std::make_unique<int>(i);
-                        while (value != nullptr) co_await belay::when_any(mine.send(value), belay::yield());
-                    }
-                }, tx, p * each);
+                s.spawn(
+                    [](belay::sender<std::unique_ptr<int>> mine, int first) -> task<> {
+                        for (int i = first; i < first + each; ++i) {
+                            auto value = std::make_unique<int>(i);
+                            while (value != nullptr) co_await belay::when_any(mine.send(value), belay::yield());
+                        }
+                    },
+                    tx, p* each);
             }
             { auto last = std::move(tx); }
             std::set<int> seen;

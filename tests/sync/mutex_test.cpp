@@ -43,11 +43,13 @@ TEST(Mutex, HandsOverInTheOrderOfArrival) {
             auto guard = co_await mutex.lock();
             int arrived = 0;
             for (int t = 0; t < 5; ++t) {
-                s.spawn([&](int me) -> task<> {
-                    ++arrived;
-                    auto mine = co_await mutex.lock();
-                    order.push_back(me);
-                }, t);
+                s.spawn(
+                    [&](int me) -> task<> {
+                        ++arrived;
+                        auto mine = co_await mutex.lock();
+                        order.push_back(me);
+                    },
+                    t);
                 while (arrived != t + 1) co_await belay::yield();  // each queues before the next is made
             }
             EXPECT_TRUE(order.empty());
