@@ -51,6 +51,9 @@ private:
     std::atomic<std::uint16_t> refs_{2};  // the scope's and the handle's
     std::uint16_t shard_ = 0;
     outcome how_ = outcome::stopped;
+
+protected:
+    bool has_root_ = false;  // the derived class's, here because of the padding: a record's size is promised
 };
 
 /// Waits for a child to end.

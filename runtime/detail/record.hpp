@@ -79,6 +79,9 @@ public:
     const char* name = nullptr;       // lives as long as the record; null when it has none
     std::uint32_t ready_stamp = 0;    // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
 
+private:
+    bool stopped_ = false;  // here, in the padding of the stamp: a record's size is promised
+
 protected:
     ~record() = default;
     stop_node* node_;
@@ -86,7 +89,6 @@ protected:
 private:
     runtime_core* core_;
     std::source_location spawn_site_;
-    bool stopped_ = false;
 };
 
 /// Puts a record whose operation completed into a run queue: the current worker's when this thread is a worker of

@@ -112,13 +112,13 @@ public:
             this->result.set_error(std::current_exception());
             return false;
         }
-        has_root_ = true;
+        this->has_root_ = true;
         task_access::make_root(root_, *this);
         return true;
     }
 
     record* on_done(outcome how) noexcept override {
-        if (has_root_) {
+        if (this->has_root_) {
             if (how != outcome::stopped) this->result.take_from(task_access::result(root_));
             std::destroy_at(&root_);  // the frame, then the closure that it may refer to
         }
@@ -140,7 +140,6 @@ private:
     union {
         task<T> root_;
     };
-    bool has_root_ = false;
 };
 
 /// `spawn(task)`: the callable is the identity.
