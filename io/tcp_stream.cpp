@@ -34,48 +34,50 @@ void detail::throw_transfer_error(direction way, int fd, int error) {
     throw_errno(error, describe_socket(way == direction::read ? "tcp_stream: read" : "tcp_stream: write", fd));
 }
 
-// ---- composites ------------------------------------------------------------------------------------------------
-// MSG_WAITALL lets io_uring itself repeat a short transfer, so that one operation is the rule. Another driver may come
-// back early, and so does a stop: then the loop's next suspension ends the task, and `transferred` is right.
+bool detail::write_all_awaiter::advance(const send_awaiter& operation) noexcept {
+    if (operation.result < 0) {
+        error_ = -operation.result;
+        return true;
+    }
+    const auto bytes = static_cast<std::size_t>(operation.result);
+    if (transferred_ != nullptr) *transferred_ += bytes;
+    data_ = data_.subspan(bytes);
+    return data_.empty();
+}
 
-task<> tcp_stream::read_exact_of(mutable_buffer buffer, std::size_t* transferred) {
-    while (!buffer.empty()) {
-        const std::size_t n = co_await detail::recv_awaiter{native_handle(), &drained_, buffer, MSG_WAITALL};
-        if (n == 0)
-            throw std::system_error{errc::end_of_stream,
-                                    "belay: " + detail::describe_socket("tcp_stream: read_exact", native_handle())};
-        buffer = buffer.subspan(n);
-        if (transferred != nullptr) *transferred += n;
+bool detail::write_all_vectored_awaiter::advance(const vectored_awaiter<direction::write>& operation) noexcept {
+    if (operation.result < 0) {
+        error_ = -operation.result;
+        return true;
+    }
+    const auto bytes = static_cast<std::size_t>(operation.result);
+    if (transferred_ != nullptr) *transferred_ += bytes;
+    take(bytes);
+    return buffers_.empty();
+}
+
+void detail::write_all_vectored_awaiter::take(std::size_t bytes) noexcept {
+    sent_ += bytes;
+    while (!buffers_.empty() && sent_ >= buffers_.front().size()) {
+        sent_ -= buffers_.front().size();
+        buffers_ = buffers_.subspan(1);
     }
 }
 
-task<> tcp_stream::write_all_of(const_buffer data, std::size_t* transferred) {
-    while (!data.empty()) {
-        const std::size_t n = co_await detail::send_awaiter{native_handle(), data, MSG_WAITALL};
-        data = data.subspan(n);
-        if (transferred != nullptr) *transferred += n;
+bool detail::read_exact_awaiter::advance(const recv_awaiter& operation) noexcept {
+    if (operation.result < 0) {
+        error_ = -operation.result;
+        return true;
     }
+    operation.note_drained();
+    const auto bytes = static_cast<std::size_t>(operation.result);
+    if (transferred_ != nullptr) *transferred_ += bytes;
+    buffer_ = buffer_.subspan(bytes);
+    return bytes == 0 || buffer_.empty();
 }
 
-task<> tcp_stream::write_all_buffers(std::span<const const_buffer> buffers, std::size_t* transferred) {
-    std::size_t sent = 0;  // of the first buffer
-    while (!buffers.empty()) {
-        if (sent == buffers.front().size()) {
-            buffers = buffers.subspan(1);
-            sent = 0;
-            continue;
-        }
-        std::size_t n = 0;
-        if (sent != 0) {
-            n = co_await detail::send_awaiter{native_handle(), buffers.front().subspan(sent), MSG_WAITALL};
-        } else {
-            n = co_await detail::vectored_awaiter<detail::direction::write>{native_handle(), buffers, MSG_WAITALL};
-        }
-        if (transferred != nullptr) *transferred += n;
-        for (n += sent, sent = 0; !buffers.empty() && n >= buffers.front().size(); buffers = buffers.subspan(1))
-            n -= buffers.front().size();
-        sent = n;
-    }
+void detail::throw_end_of_stream(int fd) {
+    throw std::system_error{errc::end_of_stream, "belay: " + describe_socket("tcp_stream: read_exact", fd)};
 }
 
 // ---- calls that do not wait ------------------------------------------------------------------------------------

@@ -41,12 +41,17 @@ struct keep_alive_times {
 ///   wrong, since a stopped task keeps its frame until the kernel has let go of it.
 /// - Errors are std::system_error with the errno, and name the operation and the peer. A connection that was reset ends
 ///   with ECONNRESET or EPIPE (never SIGPIPE).
-/// - read_some and write_some are primitive: one system call, no allocation, and when a stop ends them no byte was moved.
-///   The others are composites; they report how far they came through `transferred`, whatever ends them.
+/// - read_some and write_some are primitive: one operation, and when a stop ends them no byte was moved. read_exact and
+///   write_all are composites: they report how far they came through `transferred`, whatever ends them. None of them
+///   allocates. What they return can be moved until it is awaited.
 /// - TCP_NODELAY is on (see set_no_delay).
 class tcp_stream {
     using recv_awaitable = detail::io_awaitable<detail::recv_awaiter, int, bool*, mutable_buffer, int>;
     using send_awaitable = detail::io_awaitable<detail::send_awaiter, int, const_buffer, int>;
+    using read_exact_awaitable = detail::io_awaitable<detail::read_exact_awaiter, int, bool*, mutable_buffer, std::size_t*>;
+    using write_all_awaitable = detail::io_awaitable<detail::write_all_awaiter, int, const_buffer, std::size_t*>;
+    using write_all_vectored_awaitable =
+        detail::io_awaitable<detail::write_all_vectored_awaiter, int, std::span<const const_buffer>, std::size_t*>;
     template <detail::direction Way, class Buffer>
     using vectored_awaitable = detail::io_awaitable<detail::vectored_awaiter<Way>, int, std::span<const Buffer>, int>;
 
@@ -85,26 +90,33 @@ public:
 
     /// Fills the whole buffer. Throws std::system_error with errc::end_of_stream when the peer closes before that. On stop:
     /// `transferred` bytes were read.
-    [[nodiscard]] task<> read_exact(mutable_buffer buffer) { return read_exact_of(buffer, nullptr); }
-    [[nodiscard]] task<> read_exact(mutable_buffer buffer, std::size_t& transferred) {
+    [[nodiscard]] read_exact_awaitable read_exact(mutable_buffer buffer) noexcept {
+        return read_exact_awaitable{socket_.native_handle(), &drained_, buffer, nullptr};
+    }
+    [[nodiscard]] read_exact_awaitable read_exact(mutable_buffer buffer, std::size_t& transferred) noexcept {
         transferred = 0;
-        return read_exact_of(buffer, &transferred);
+        return read_exact_awaitable{socket_.native_handle(), &drained_, buffer, &transferred};
     }
     /// Writes all of it. On stop: `transferred` bytes were written. Without suspending when there is nothing to write.
-    [[nodiscard]] task<> write_all(const_buffer data) { return write_all_of(data, nullptr); }
-    [[nodiscard]] task<> write_all(const_buffer data, std::size_t& transferred) {
-        transferred = 0;
-        return write_all_of(data, &transferred);
+    [[nodiscard]] write_all_awaitable write_all(const_buffer data) noexcept {
+        return write_all_awaitable{socket_.native_handle(), data, nullptr};
     }
-    [[nodiscard]] task<> write_all(std::string_view text) { return write_all_of(as_buffer(text), nullptr); }
-    [[nodiscard]] task<> write_all(std::string_view text, std::size_t& transferred) {
+    [[nodiscard]] write_all_awaitable write_all(const_buffer data, std::size_t& transferred) noexcept {
+        transferred = 0;
+        return write_all_awaitable{socket_.native_handle(), data, &transferred};
+    }
+    [[nodiscard]] write_all_awaitable write_all(std::string_view text) noexcept { return write_all(as_buffer(text)); }
+    [[nodiscard]] write_all_awaitable write_all(std::string_view text, std::size_t& transferred) noexcept {
         return write_all(as_buffer(text), transferred);
     }
     /// The same for several buffers, as if they were one. The array of buffers stays alive too.
-    [[nodiscard]] task<> write_all(std::span<const const_buffer> buffers) { return write_all_buffers(buffers, nullptr); }
-    [[nodiscard]] task<> write_all(std::span<const const_buffer> buffers, std::size_t& transferred) {
+    [[nodiscard]] write_all_vectored_awaitable write_all(std::span<const const_buffer> buffers) noexcept {
+        return write_all_vectored_awaitable{socket_.native_handle(), buffers, nullptr};
+    }
+    [[nodiscard]] write_all_vectored_awaitable write_all(std::span<const const_buffer> buffers,
+                                                         std::size_t& transferred) noexcept {
         transferred = 0;
-        return write_all_buffers(buffers, &transferred);
+        return write_all_vectored_awaitable{socket_.native_handle(), buffers, &transferred};
     }
 
     /// Ends one half: the peer reads the end of the stream, or our reads end. Operations in flight end with what there is.
@@ -133,10 +145,6 @@ public:
     [[nodiscard]] descriptor release() noexcept { return std::move(socket_); }
 
 private:
-    task<> read_exact_of(mutable_buffer buffer, std::size_t* transferred);
-    task<> write_all_of(const_buffer data, std::size_t* transferred);
-    task<> write_all_buffers(std::span<const const_buffer> buffers, std::size_t* transferred);
-
     descriptor socket_;
     bool drained_ = false;  // the last read took all there was: the next one waits before it tries
 };

@@ -18,7 +18,12 @@ public:
     template <class P>
     bool await_suspend(std::coroutine_handle<P> task) noexcept {
         static_assert(task_promise<P>, "belay: I/O can be awaited only inside a belay::task");
-        return !suspend_on(*task.promise().rec) || start();
+        begin(*task.promise().rec);
+        return true;
+    }
+    /// The record waits for the operation; when this returns, it may have run on and the operation may be gone.
+    void begin(belay::detail::record& rec) noexcept {
+        if (suspend_on(rec)) start();
     }
 
 protected:

@@ -133,7 +133,7 @@ TEST(TcpStream, WritingToAPeerThatLeftIsAnErrorAndNotASignal) {
 TEST(TcpStream, AStreamThatIsNotConnectedSaysSo) {
     run([]() -> task<> {
         tcp_stream none;
-        EXPECT_EQ((co_await error_of(none.write_all("x"))).first, std::errc::bad_file_descriptor);
+        EXPECT_EQ((co_await error_of(as_task(none.write_all("x")))).first, std::errc::bad_file_descriptor);
         EXPECT_THROW(static_cast<void>(none.local()), std::system_error);
         EXPECT_THROW(static_cast<void>(none.peer()), std::system_error);
     });

@@ -99,7 +99,7 @@ TEST(TcpTransfer, ReadExactSaysHowFarItCameWhenThePeerLeaves) {
         a.close();
         std::array<std::byte, 8> buffer;
         std::size_t transferred = 99;
-        auto [code, text] = co_await error_of(b.read_exact(buffer, transferred));
+        auto [code, text] = co_await error_of(as_task(b.read_exact(buffer, transferred)));
         EXPECT_EQ(code, io::errc::end_of_stream);
         EXPECT_TRUE(contains(text, "read_exact (peer 127.0.0.1:")) << text;
         EXPECT_EQ(transferred, 5U);
