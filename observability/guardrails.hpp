@@ -104,7 +104,7 @@ struct counts {
 /// Of the whole process, all runtimes and what happened outside them.
 counts guardrail_counts() noexcept;
 
-/// While one of these exists on a worker, the task that runs there is not reported as a stall:
+/// The time that a task spends while one of these exists on its worker is not reported as a stall:
 ///
 ///     belay::guardrails::allow why{"reads its configuration once"};
 ///
@@ -120,7 +120,7 @@ public:
 
 private:
     const char* why_;
-    std::atomic<int>* depth_;  // of the thread that made it; null when no place was left, then it allows nothing
+    void* place_;  // of the thread that made it; null when no place was left, then it allows nothing
 };
 
 }  // namespace guardrails

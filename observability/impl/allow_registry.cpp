@@ -7,6 +7,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
 
 namespace belay::detail {
 namespace {
@@ -16,6 +19,7 @@ namespace {
 struct place {
     std::atomic<int> tid{0};  // 0: free
     std::atomic<int> depth{0};
+    std::atomic<std::int64_t> ended_ns{0};  // when depth last became 0, on the steady clock
 };
 constinit std::array<place, 1024> places{};
 
@@ -24,6 +28,7 @@ struct my_place {
     ~my_place() {
         if (mine == nullptr) return;
         mine->depth.store(0, std::memory_order_relaxed);
+        mine->ended_ns.store(0, std::memory_order_relaxed);
         mine->tid.store(0, std::memory_order_release);  // pairs with the acquire of whoever takes it next
     }
 };
@@ -41,26 +46,35 @@ place* claim_place() noexcept {
 
 }  // namespace
 
-bool thread_is_allowed(int tid) noexcept {
-    for (const auto& p : places)
-        if (p.tid.load(std::memory_order_relaxed) == tid && p.depth.load(std::memory_order_relaxed) > 0) return true;
-    return false;
+std::int64_t thread_allowed_until(int tid) noexcept {
+    for (const auto& p : places) {
+        if (p.tid.load(std::memory_order_relaxed) != tid) continue;
+        // Acquire pairs with the release in ~allow(): a depth of 0 comes with the time of its end.
+        if (p.depth.load(std::memory_order_acquire) > 0) return std::numeric_limits<std::int64_t>::max();
+        return p.ended_ns.load(std::memory_order_relaxed);
+    }
+    return 0;
 }
 
 }  // namespace belay::detail
 
 namespace belay::guardrails {
 
-allow::allow(const char* why) noexcept : why_{why}, depth_{nullptr} {
+allow::allow(const char* why) noexcept : why_{why}, place_{nullptr} {
     auto& here = detail::here;
     if (here.mine == nullptr) here.mine = detail::claim_place();
     if (here.mine == nullptr) return;
-    depth_ = &here.mine->depth;
-    depth_->fetch_add(1, std::memory_order_relaxed);
+    place_ = here.mine;
+    here.mine->depth.fetch_add(1, std::memory_order_relaxed);
 }
 
 allow::~allow() {
-    if (depth_ != nullptr) depth_->fetch_sub(1, std::memory_order_relaxed);
+    if (place_ == nullptr) return;
+    auto& mine = *static_cast<detail::place*>(place_);
+    if (mine.depth.load(std::memory_order_relaxed) == 1)
+        mine.ended_ns.store(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1},
+                            std::memory_order_relaxed);
+    mine.depth.fetch_sub(1, std::memory_order_release);  // pairs with thread_allowed_until()
 }
 
 }  // namespace belay::guardrails

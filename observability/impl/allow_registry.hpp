@@ -1,9 +1,12 @@
 // Which threads are inside a guardrails::allow scope, readable by the watchdog without the thread's help.
 #pragma once
 
+#include <cstdint>
+
 namespace belay::detail {
 
-/// True while the thread with this kernel id holds a guardrails::allow.
-bool thread_is_allowed(int tid) noexcept;
+/// Until when the thread with this kernel id was inside a guardrails::allow, in nanoseconds of the steady clock; the largest
+/// number while it is inside one, 0 when it never was.
+std::int64_t thread_allowed_until(int tid) noexcept;
 
 }  // namespace belay::detail

@@ -19,6 +19,13 @@ std::uint64_t place_of(const task_snapshot& task) noexcept {
     return hash.value();
 }
 
+/// The time after the last `allow` of the poll counts against its task, the time before does not.
+bool allowed(const worker_stall& stall, std::chrono::nanoseconds threshold) noexcept {
+    auto until = thread_allowed_until(stall.tid);
+    auto now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1};
+    return until > now - threshold.count();
+}
+
 }  // namespace
 
 guardrail_observer::guardrail_observer(std::string runtime, const guardrails::policy& policy)
@@ -69,7 +76,7 @@ void guardrail_observer::worker_suspected(unsigned worker, int tid, std::uint64_
 void guardrail_observer::worker_stalled(const worker_stall& stall) noexcept {
     try {
         auto threshold = stall_threshold();
-        if (threshold.count() == 0 || thread_is_allowed(stall.tid) || is_traced()) return;
+        if (threshold.count() == 0 || allowed(stall, threshold) || is_traced()) return;
         auto verdict = stalls_.judge(stall, threshold);
         if (!verdict) return;
         if (verdict->first) process_reporter().count_stall(verdict->found, counters_);

@@ -35,7 +35,9 @@ std::optional<stall_verdict> stall_watch::judge(const worker_stall& stall, std::
         if (!now.valid) return std::nullopt;
         lateness = {};  // was before these two looks
     }
-    if (stall.ended) now.state = 'S';  // its delays are booked by now: what is left was sleep
+    // What the thread does by now is not the poll's. Only a poll that was seen asleep may be blamed for sleeping: a virtual CPU
+    // that its host took away looks the same afterwards.
+    if (stall.ended) now.state = past.before.state;
 
     stall_verdict verdict;
     verdict.window = between(past.before, now, lateness);
