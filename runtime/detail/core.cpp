@@ -4,10 +4,13 @@
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/wake_cost.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/runtime.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -41,8 +44,9 @@ runtime_core::runtime_core(const runtime_options& options) : name{options.name} 
     io = make_driver({.backend = options.io, .workers = count});
     takeover_tick_ns = options.takeover_tick.count();
     shutdown_grace_ns = saturating_ns(options.shutdown_grace);
-    // Spinning pays only while a worker has a CPU of its own.
-    if (count <= cpus) spin_limit_ns = options.spin_us < 0 ? default_spin_ns : std::int64_t{options.spin_us} * 1000;
+    // Spinning pays only while a worker has a CPU of its own, and whoever it waits for another one.
+    if (count <= cpus && ::sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        spin_limit_ns = options.spin_us < 0 ? calibrated_spin_ns() : std::int64_t{options.spin_us} * 1000;
     workers.reserve(count);
     for (unsigned i = 0; i < count; ++i) workers.push_back(std::make_unique<worker>(*this, i));
     root = std::make_unique<belay::scope>(*this, scope_options{.name = "root", .on_error = on_error::isolate});

@@ -197,14 +197,21 @@ record* worker::search() noexcept {
     return nullptr;
 }
 
-/// The last searcher to find something wakes the next one: wake-ups ramp up as long as there is work. True when this was
-/// the last searcher.
+/// The last searcher to find something wakes the next one if there is more: wake-ups ramp up as long as there is work. What
+/// was published while this one searched is visible after its seq_cst step out; what comes later finds nobody searching and
+/// notifies for itself. True when this was the last searcher.
 bool worker::leave_search(bool found) noexcept {
     if (!searching_) return false;
     searching_ = false;
     bool last = core_.searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
-    if (last && found) core_.notify_one();
+    if (last && found && core_.idle_.any() && (core_.injected_seq_cst() != 0 || queued_anywhere())) core_.notify_one();
     return last;
+}
+
+bool worker::queued_anywhere() const noexcept {
+    for (const auto& other : core_.workers)
+        if (other->queued() != 0) return true;
+    return false;
 }
 
 // ---- running ---------------------------------------------------------------------------------------------------
@@ -391,6 +398,9 @@ bool worker::hand_over() noexcept {
 /// adapts: halved when it was in vain, restored when a park turned out shorter than it.
 bool worker::spin() noexcept {
     if (spin_ns_ < 2'000) return false;
+    // Work that comes soon comes from the kernel or from another worker. A thread of a pool would be kept from the CPU that it
+    // could have here, and has to be woken up itself.
+    if (port_->in_flight() == 0 && core_.idle_.count() + 1 >= core_.workers.size()) return false;
     if (core_.spinning_.exchange(true, std::memory_order_relaxed)) return false;  // one spinner; a hint, orders nothing
     port_->poll();  // hand over what is staged before waiting for answers to it
     std::int64_t began = now_ns();
@@ -422,7 +432,7 @@ void worker::park() noexcept {
     bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0;
     if (!work && last_searcher) {
         // Whoever trusted "somebody searches" may have left work in a queue that this searcher had passed already.
-        for (const auto& other : core_.workers) work = work || (other.get() != this && other->queued() != 0);
+        work = queued_anywhere();
     }
     if (!work) {
         std::int64_t began = now_ns();

@@ -102,6 +102,7 @@ private:
     bool spin() noexcept;
     void park() noexcept;
     bool leave_search(bool found) noexcept;
+    [[nodiscard]] bool queued_anywhere() const noexcept;
     void report_held_guards(record* rec) noexcept;
     void push(work_queue<record>& lane, record& rec) noexcept;
 
