@@ -69,12 +69,7 @@ public:
     static bool await_ready() noexcept { return false; }
     template <task_promise P>
     bool await_suspend(std::coroutine_handle<P> task) noexcept {
-        belay::detail::record& rec = *task.promise().rec;
-        lookup_job* const lookup = lookup_;
-        prepare(lookup, rec);
-        if (suspend_on(rec)) return start();
-        lookup->release();  // the pool's reference. The task, and this awaiter with it, may be gone by now.
-        return true;
+        return suspend_for(lookup_, *task.promise().rec);
     }
     lookup_result await_resume() {
         if (refused_) {

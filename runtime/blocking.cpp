@@ -219,10 +219,13 @@ void abandonable_job::run() noexcept {
     release();
 }
 
-void abandonable_operation::prepare(abandonable_job* job, record& rec) noexcept {
+bool abandonable_operation::suspend_for(abandonable_job* job, record& rec) noexcept {
     job_ = job;
     job->waiter_.store(this, std::memory_order_relaxed);  // not shared yet
     pool_ = &default_pool(rec.core());
+    if (suspend_on(rec)) return start();
+    job->release();  // the pool's reference: it will not see the job. The task, and `this` with it, may be gone by now.
+    return true;
 }
 
 bool abandonable_operation::start() noexcept {

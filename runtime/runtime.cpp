@@ -37,7 +37,10 @@ void check_may_block_on(runtime_core& core) {
         misuse(
             "block_on() was called on a worker: it would block the thread that has to run the task. Write co_await instead, "
             "or spawn_blocking(...) around code that must block");
-    (void)core;
+    if (core.forked())
+        misuse(
+            "block_on() was called in a child process of fork(): the runtime's threads stayed in the parent. Make a runtime in the "
+            "child, or fork before the first one is made");
 }
 
 }  // namespace detail

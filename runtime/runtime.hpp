@@ -98,7 +98,9 @@ public:
     }
 
     /// Stops all tasks, waits until they have ended or the grace has passed, ends the threads. What did not end is
-    /// abandoned: leaked, counted, reported, never destroyed by force. Idempotent.
+    /// abandoned: leaked, counted, reported, never destroyed by force. The blocking pools that belong to the runtime are closed.
+    /// Every further call, also a concurrent one, waits for the first and returns its report. In a child process of fork() it
+    /// does nothing: the runtime belongs to the parent.
     shutdown_report shutdown(std::chrono::nanoseconds grace);
 
     [[nodiscard]] unsigned workers() const noexcept;

@@ -173,8 +173,9 @@ record* scope::leave(std::uint64_t unit) noexcept {
             left = pending_.fetch_sub(unit, std::memory_order_acq_rel) - unit;
             break;
         }
-        // acq_rel: the last one sees the errors and results of all the others.
-        if (pending_.compare_exchange_weak(seen, left, std::memory_order_acq_rel, std::memory_order_acquire)) break;
+        // The last one sees the errors and results of all the others. seq_cst for the root: pairs with shutdown(), which asks for
+        // root_drained() and then looks at the count.
+        if (pending_.compare_exchange_weak(seen, left, std::memory_order_seq_cst, std::memory_order_acquire)) break;
     }
     if (root) {
         if (left == body_unit) core.root_drained();

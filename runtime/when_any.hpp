@@ -7,17 +7,26 @@
 #include <belay/runtime/when_all.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 
 namespace belay {
 
+namespace detail {
+/// What an optional can hold of a result: a reference as std::reference_wrapper.
+template <class T>
+using kept_t =
+    std::conditional_t<std::is_lvalue_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, non_void_t<T>>;
+}  // namespace detail
+
 /// `index` is the branch that ended first. Every branch that produced a value has it here, the losers too if theirs came
-/// before the stop did: nothing is lost.
+/// before the stop did: nothing is lost. A branch that produces a reference has it as a std::reference_wrapper.
 template <class... Ts>
 struct when_any_result {
     std::size_t index = 0;
-    std::tuple<std::optional<detail::non_void_t<Ts>>...> values;
+    std::tuple<std::optional<detail::kept_t<Ts>>...> values;
 };
 
 namespace detail {

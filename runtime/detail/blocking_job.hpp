@@ -142,14 +142,14 @@ protected:
     abandonable_operation(abandonable_operation&& other) noexcept
         : operation(std::move(other)), job_{std::exchange(other.job_, nullptr)} {}
     ~abandonable_operation();
-    /// Before suspend_on(); takes the job over. Await_resume finds its result in it.
-    void prepare(abandonable_job* job, record& rec) noexcept;
-    bool start() noexcept;
+    /// What await_suspend() returns. Takes the job over; await_resume() finds the result in it, unless `refused_`.
+    bool suspend_for(abandonable_job* job, record& rec) noexcept;
     abandonable_job* job_ = nullptr;
     bool refused_ = false;
 
 private:
     friend class abandonable_job;
+    bool start() noexcept;
     blocking_core* pool_ = nullptr;
 };
 

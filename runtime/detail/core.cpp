@@ -36,7 +36,7 @@ void check(const runtime_options& o) {
 
 }  // namespace
 
-runtime_core::runtime_core(const runtime_options& options) : name{options.name} {
+runtime_core::runtime_core(const runtime_options& options) : name{options.name}, process_{::getpid()} {
     check(options);
     unsigned cpus = allowed_cpus();
     unsigned count = options.workers != 0 ? options.workers : std::min(cpus, max_workers);

@@ -8,6 +8,8 @@
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/metrics.hpp>
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -91,6 +93,9 @@ public:
 
     // Pools that were made by the user register here for metrics and shutdown.
     void add_pool(const std::shared_ptr<blocking_core>& pool);
+    [[nodiscard]] std::vector<std::shared_ptr<blocking_core>> user_pools() const;
+    /// This process is a copy of the one that made the runtime: its threads are not here.
+    [[nodiscard]] bool forked() const noexcept;
     /// The root scope has no children left.
     void root_drained() noexcept;
 
@@ -111,7 +116,10 @@ private:
     std::mutex shutdown_lock_;
     std::condition_variable drained_;
     std::atomic<bool> draining_{false};
-    bool shut_down_ = false;
+    enum class phase : std::uint8_t { running, ending, ended };
+    phase phase_ = phase::running;     // under shutdown_lock_
+    std::unique_ptr<shutdown_report> last_report_;  // once ended
+    const pid_t process_;  // threads do not survive fork()
 };
 
 }  // namespace detail

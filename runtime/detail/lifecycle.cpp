@@ -7,6 +7,8 @@
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/runtime.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <mutex>
 
@@ -34,10 +36,20 @@ void runtime_core::root_drained() noexcept {
 }
 
 shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
-    shutdown_report report;
+    if (forked()) {
+        // The threads are the parent's. What they own here can be neither stopped nor destroyed, so it is left alone.
+        abandon(shared_from_this());
+        return {};
+    }
     std::unique_lock guard(shutdown_lock_);
-    if (shut_down_) return report;
-    shut_down_ = true;
+    if (phase_ != phase::running) {
+        drained_.wait(guard, [this] { return phase_ == phase::ended; });
+        return *last_report_;
+    }
+    auto report = std::make_unique<shutdown_report>();
+    report->survivors.reserve(reported_survivors);  // from here on nothing needs memory
+    auto pools = user_pools();
+    phase_ = phase::ending;
     std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
     auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline}};
 
@@ -49,22 +61,37 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     guard.unlock();
     if (!ended) root->close();
 
-    report.abandoned = root->size();
-    if (report.abandoned != 0) {
+    report->abandoned = root->size();
+    if (report->abandoned != 0) {
         root->for_each_pinned(reported_survivors, [&](record& rec) {
-            report.survivors.emplace_back();
-            snapshot_pinning(rec, report.survivors.back());
+            report->survivors.emplace_back();
+            snapshot_pinning(rec, report->survivors.back());
         });
-        watcher->tasks_leaked(name, "shutdown", report.survivors, report.abandoned);
+        watcher->tasks_leaked(name, "shutdown", report->survivors, report->abandoned);
     }
     std::size_t stuck = stop_workers(deadline);
     stuck += blocking->close(deadline);
+    for (const auto& pool : pools) stuck += pool->close(deadline);
     dog->stop();
     // Promise 10: what has not ended is leaked with everything that it may touch, never destroyed by force.
-    if (report.abandoned != 0 || stuck != 0) abandon(shared_from_this());
+    if (report->abandoned != 0 || stuck != 0) abandon(shared_from_this());
     // Those who queued the last tasks may still be on their way out of inject().
     while (injecting_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
-    return report;
+    guard.lock();
+    last_report_ = std::move(report);
+    phase_ = phase::ended;
+    drained_.notify_all();
+    return *last_report_;
+}
+
+bool runtime_core::forked() const noexcept { return ::getpid() != process_; }
+
+std::vector<std::shared_ptr<blocking_core>> runtime_core::user_pools() const {
+    std::vector<std::shared_ptr<blocking_core>> alive;
+    std::scoped_lock guard(pools_lock_);
+    for (const auto& weak : pools_)
+        if (auto pool = weak.lock()) alive.push_back(std::move(pool));
+    return alive;
 }
 
 std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
@@ -130,9 +157,7 @@ runtime_metrics runtime_core::metrics() const {
         out.workers.push_back(m);
     }
     out.pools.push_back(blocking->metrics());
-    std::scoped_lock guard(pools_lock_);
-    for (const auto& weak : pools_)
-        if (auto pool = weak.lock()) out.pools.push_back(pool->metrics());
+    for (const auto& pool : user_pools()) out.pools.push_back(pool->metrics());
     return out;
 }
 

@@ -11,7 +11,8 @@ class worker;
 /// Of a task that cannot run meanwhile: it is suspended and pinned, or the caller is its worker.
 void snapshot_record(const record& rec, task_snapshot& out) noexcept;
 
-/// Of a task that is alive, whatever it does: its await chain is read only if it can be pinned where it is suspended.
+/// Of a task that is alive, whatever it does: its await chain is read only if it can be pinned where it is suspended. The
+/// caller holds the lock of the record's shard, which a stop walk over it needs too: a walk would pass a pinned record by.
 void snapshot_pinning(record& rec, task_snapshot& out) noexcept;
 
 /// Of a task that has just suspended and that nobody holds there: read as a debugger would. False, and `out` empty, when it

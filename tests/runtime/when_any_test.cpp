@@ -206,6 +206,16 @@ TEST_F(WhenAny, OneBranchIsEnough) {
     });
 }
 
+TEST_F(WhenAny, KeepsAReferenceAsAReference) {
+    rt.block_on([&]() -> task<> {
+        int value = 1;
+        auto refer = [](int& to) -> task<int&> { co_return to; };
+        auto won = co_await when_any(refer(value), never());
+        std::get<0>(won.values)->get() = 2;
+        EXPECT_EQ(value, 2);
+    });
+}
+
 TEST_F(WhenAny, TakesOperations) {
     rt.block_on([&]() -> task<> {
         gate shut;
