@@ -110,8 +110,8 @@ void worker::push_fork(record& rec) noexcept {
 
 // ---- choosing --------------------------------------------------------------------------------------------------
 
-// Fairness: each lane and the injection queue is served at least every 16 polls, and the driver and the timers every 61,
-// so a bounded number of tasks with bounded polls gives a bounded delay.
+// Fairness: each lane and the injection queue is served at least every 16 polls, the oldest fork every 256, and the driver and
+// the timers every 61, so a bounded number of tasks with bounded polls gives a bounded delay.
 record* worker::next_local() noexcept {
     ++tick_;
     if (++turn_tick_ >= turn_interval) turn();
@@ -123,7 +123,9 @@ record* worker::next_local() noexcept {
         if (record* r = wake_.steal()) return r;
         break;
     case 10:
-        if (record* r = fork_.steal()) return r;
+        // The newest fork as a rule, or a tree of forks is walked in breadth and all of it is in memory at once: the oldest opens
+        // another subtree each time. It is served all the same, because a task that forks for ever must not hide it.
+        if (record* r = (tick_ & 255U) == 10 ? fork_.steal() : fork_.pop()) return r;
         break;
     default: break;
     }
