@@ -117,7 +117,7 @@ void set(arguments args, const command_context& context) {
 }
 
 void append(arguments args, const command_context& context) {
-    const auto size = context.data.append(args[1], args[2], max_value_size, context.now);
+    const auto size = context.data.append(args[1], args[2], context.server.max_value, context.now);
     if (!size) return context.out.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     context.out.integer(static_cast<std::int64_t>(*size));
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <system_error>
 
@@ -32,34 +33,114 @@ belay::task<> close_gently(io::tcp_stream& peer) {
     co_await belay::try_timeout(1s, discard(peer, 1024 * 1024));
 }
 
-belay::task<> converse(io::tcp_stream& peer, conversation& talk, std::chrono::milliseconds idle) {
-    for (;;) {
-        const turn step = talk.run(clock_now());
-        if (!talk.replies().empty()) {
-            co_await belay::shield(peer.write_all(talk.replies()));
-            talk.replied();
-        }
-        if (step.next == next_step::close) co_return co_await close_gently(peer);
-        if (step.next == next_step::again) continue;
-
-        std::size_t received = 0;
-        if (idle == 0ms) {
-            received = co_await peer.read_some(talk.room(step.wanted));
-        } else {
-            received = (co_await belay::try_timeout(idle, peer.read_some(talk.room(step.wanted)))).value_or(0);
-        }
-        if (received == 0) co_return;
-        talk.received(received);
-    }
+// 0: the peer has closed, or sent nothing for so long.
+belay::task<std::size_t> read_within(io::tcp_stream& peer, std::span<std::byte> room, std::chrono::milliseconds idle) {
+    co_return (co_await belay::try_timeout(idle, peer.read_some(room))).value_or(0);
 }
+
+// False: the peer took nothing for so long.
+belay::task<bool> write_within(io::tcp_stream& peer, std::span<const std::byte> rest, std::chrono::milliseconds idle) {
+    while (!rest.empty()) {
+        const auto taken = co_await belay::try_timeout(idle, peer.write_some(rest));
+        if (!taken) co_return false;
+        rest = rest.subspan(*taken);
+    }
+    co_return true;
+}
+
+// Counts itself if the frame that it lives in is destroyed before the replies were written: the grace was too short.
+class replies_due {
+public:
+    explicit replies_due(std::atomic<std::uint64_t>& cut) noexcept : cut_(&cut) {}
+    replies_due(const replies_due&) = delete;
+    replies_due& operator=(const replies_due&) = delete;
+    ~replies_due() {
+        if (cut_) cut_->fetch_add(1, std::memory_order_relaxed);
+    }
+    void settled() noexcept { cut_ = nullptr; }
+
+private:
+    std::atomic<std::uint64_t>* cut_;
+};
+
+class connection {
+public:
+    connection(io::tcp_stream& peer, conversation& talk, connection_times times, std::atomic<std::uint64_t>& cut) noexcept
+        : peer_(peer), talk_(talk), times_(times), cut_(cut) {}
+
+    belay::task<> serve() {
+        for (;;) {
+            turn step = talk_.run(clock_now());
+            if (!talk_.replies().empty()) {
+                // One shield around all that is due, not one around each write: each would have a grace of its own.
+                const auto answered = co_await belay::shield(answer(step), times_.grace);
+                if (!answered) co_return;
+                step = *answered;
+            }
+            if (step.next == next_step::close) co_return co_await close_gently(peer_);
+
+            const auto room = talk_.room(step.wanted);
+            std::size_t received = 0;
+            if (times_.idle == 0ms) {
+                received = co_await peer_.read_some(room);
+            } else {
+                received = co_await read_within(peer_, room, times_.idle);
+            }
+            if (received == 0) co_return;
+            talk_.received(received);
+        }
+    }
+
+private:
+    // Writes what is due, and runs on, until there is nothing to do before the next read. Nothing: the peer takes no replies.
+    belay::task<std::optional<turn>> answer(turn step) {
+        replies_due due(cut_);
+        try {
+            for (;;) {
+                if (times_.idle == 0ms) {
+                    co_await peer_.write_all(talk_.replies());
+                } else if (!co_await write_within(peer_, talk_.replies(), times_.idle)) {
+                    due.settled();
+                    co_return std::nullopt;
+                }
+                talk_.replied();
+                if (step.next != next_step::again) break;
+                step = talk_.run(clock_now());
+            }
+        } catch (...) {
+            due.settled();  // it hung up: nobody waits for them any more
+            throw;
+        }
+        due.settled();
+        co_return step;
+    }
+
+    io::tcp_stream& peer_;
+    conversation& talk_;
+    connection_times times_;
+    std::atomic<std::uint64_t>& cut_;
+};
 
 }  // namespace
 
-belay::task<> serve_connection(io::tcp_stream peer, conversation talk, std::chrono::milliseconds idle) {
+// A peer that hangs up is no error of ours; anything else is reported.
+
+belay::task<> serve_connection(io::tcp_stream peer, conversation talk, connection_times times,
+                               std::atomic<std::uint64_t>& cut) {
+    connection served(peer, talk, times, cut);
     try {
-        co_await converse(peer, talk, idle);
+        co_await served.serve();
     } catch (const std::system_error& error) {
-        if (!is_hang_up(error.code())) throw;  // a peer that hangs up is no error of ours; anything else is reported
+        if (!is_hang_up(error.code())) throw;
+    }
+}
+
+belay::task<> turn_away(io::tcp_stream peer, std::string_view why) {
+    try {
+        co_await peer.write_all(why);
+        co_await close_gently(peer);
+    } catch (const std::system_error& error) {
+        if (!is_hang_up(error.code())) throw;
     }
 }
 

@@ -16,6 +16,7 @@
 #include "session.hpp"
 #include "store.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <span>
@@ -52,7 +53,10 @@ public:
     [[nodiscard]] turn run(time_point now);
 
     [[nodiscard]] std::span<std::byte> room(std::size_t wanted) { return buffer_.room(wanted); }
-    void received(std::size_t count) noexcept { buffer_.received(count); }
+    void received(std::size_t count) noexcept {
+        buffer_.received(count);
+        status_.bytes_received.fetch_add(count, std::memory_order_relaxed);
+    }
 
     [[nodiscard]] std::span<const std::byte> replies() const noexcept { return std::as_bytes(std::span(out_.bytes())); }
     void replied() { out_.clear(); }
