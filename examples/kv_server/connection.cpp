@@ -1,5 +1,6 @@
 #include "connection.hpp"
 
+#include <belay/runtime/blocking.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/timeout.hpp>
 
@@ -15,6 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace io = belay::io;
+
+// From so many received bytes on, their commands run and their buffer grows in the blocking pool: both copy, and the worker
+// would serve nobody else meanwhile.
+constexpr std::size_t much = 4 * 1024 * 1024;
 
 bool is_hang_up(const std::error_code& error) noexcept {
     return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == std::errc::timed_out ||
@@ -39,11 +44,14 @@ belay::task<std::size_t> read_within(io::tcp_stream& peer, std::span<std::byte> 
 }
 
 // False: the peer took nothing for so long.
-belay::task<bool> write_within(io::tcp_stream& peer, std::span<const std::byte> rest, std::chrono::milliseconds idle) {
-    while (!rest.empty()) {
-        const auto taken = co_await belay::try_timeout(idle, peer.write_some(rest));
-        if (!taken) co_return false;
-        rest = rest.subspan(*taken);
+belay::task<bool> write_within(io::tcp_stream& peer, std::span<const std::span<const std::byte>> pieces,
+                               std::chrono::milliseconds idle) {
+    for (std::span<const std::byte> rest : pieces) {
+        while (!rest.empty()) {
+            const auto taken = co_await belay::try_timeout(idle, peer.write_some(rest));
+            if (!taken) co_return false;
+            rest = rest.subspan(*taken);
+        }
     }
     co_return true;
 }
@@ -70,8 +78,13 @@ public:
 
     belay::task<> serve() {
         for (;;) {
-            turn step = talk_.run(clock_now());
-            if (!talk_.replies().empty()) {
+            turn step;
+            if (talk_.pending() < much) {
+                step = talk_.run(clock_now());
+            } else {
+                step = co_await run_elsewhere();
+            }
+            if (talk_.has_replies()) {
                 // One shield around all that is due, not one around each write: each would have a grace of its own.
                 const auto answered = co_await belay::shield(answer(step), times_.grace);
                 if (!answered) co_return;
@@ -79,7 +92,12 @@ public:
             }
             if (step.next == next_step::close) co_return co_await close_gently(peer_);
 
-            const auto room = talk_.room(step.wanted);
+            std::span<std::byte> room;
+            if (talk_.pending() < much) {
+                room = talk_.room(step.wanted);
+            } else {
+                room = co_await belay::spawn_blocking([&] { return talk_.room(step.wanted); });
+            }
             std::size_t received = 0;
             if (times_.idle == 0ms) {
                 received = co_await peer_.read_some(room);
@@ -92,20 +110,35 @@ public:
     }
 
 private:
+    belay::task<turn> run_elsewhere() {
+        co_return co_await belay::spawn_blocking([this] { return talk_.run(clock_now()); });
+    }
+
     // Writes what is due, and runs on, until there is nothing to do before the next read. Nothing: the peer takes no replies.
     belay::task<std::optional<turn>> answer(turn step) {
         replies_due due(cut_);
+        bool taken = true;
         try {
             for (;;) {
-                if (times_.idle == 0ms) {
-                    co_await peer_.write_all(talk_.replies());
-                } else if (!co_await write_within(peer_, talk_.replies(), times_.idle)) {
+                const auto replies = talk_.replies();
+                if (times_.idle > 0ms) {
+                    taken = co_await write_within(peer_, replies, times_.idle);
+                } else if (replies.size() == 1) {
+                    co_await peer_.write_all(replies[0]);
+                } else {
+                    co_await peer_.write_all(replies);
+                }
+                if (!taken) {
                     due.settled();
                     co_return std::nullopt;
                 }
                 talk_.replied();
                 if (step.next != next_step::again) break;
-                step = talk_.run(clock_now());
+                if (talk_.pending() < much) {
+                    step = talk_.run(clock_now());
+                } else {
+                    step = co_await run_elsewhere();
+                }
             }
         } catch (...) {
             due.settled();  // it hung up: nobody waits for them any more
@@ -125,8 +158,7 @@ private:
 
 // A peer that hangs up is no error of ours; anything else is reported.
 
-belay::task<> serve_connection(io::tcp_stream peer, conversation talk, connection_times times,
-                               std::atomic<std::uint64_t>& cut) {
+belay::task<> serve_connection(io::tcp_stream peer, conversation talk, connection_times times, std::atomic<std::uint64_t>& cut) {
     connection served(peer, talk, times, cut);
     try {
         co_await served.serve();

@@ -2,7 +2,7 @@
 //
 //     for (;;) {
 //         const kv::turn turn = talk.run(kv::clock_now());
-//         if (!talk.replies().empty()) { co_await peer.write_all(talk.replies()); talk.replied(); }
+//         if (talk.has_replies()) { co_await peer.write_all(talk.replies()); talk.replied(); }
 //         if (turn.next == kv::next_step::close) co_return;
 //         if (turn.next == kv::next_step::read) talk.received(co_await peer.read_some(talk.room(turn.wanted)));
 //     }
@@ -41,7 +41,7 @@ enum class next_step {
 };
 
 struct turn {
-    next_step next;
+    next_step next = next_step::read;
     std::size_t wanted = 1;  // read: at least this much is missing
 };
 
@@ -58,7 +58,12 @@ public:
         status_.bytes_received.fetch_add(count, std::memory_order_relaxed);
     }
 
-    [[nodiscard]] std::span<const std::byte> replies() const noexcept { return std::as_bytes(std::span(out_.bytes())); }
+    // Bytes that came and are not consumed.
+    [[nodiscard]] std::size_t pending() const noexcept { return buffer_.unconsumed().size(); }
+
+    [[nodiscard]] bool has_replies() const noexcept { return !out_.empty(); }
+    // In order; valid until replied() or run().
+    [[nodiscard]] std::span<const std::span<const std::byte>> replies() { return out_.pieces(); }
     void replied() { out_.clear(); }
 
     [[nodiscard]] const session& who() const noexcept { return who_; }

@@ -78,15 +78,14 @@ public:
 
     // Waits until it has ended: its exit status, or 128 + the signal that ended it.
     int wait() {
-        while (read_more()) {
-        }
+        while (read_more()) {}
         int status = 0;
-        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-        }
+        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
         pid_ = -1;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
 
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] bool running() const noexcept { return pid_ > 0; }
     // What was read of its standard output and error so far.
     [[nodiscard]] const std::string& output() const noexcept { return output_; }

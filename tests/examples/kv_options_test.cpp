@@ -15,9 +15,9 @@ using namespace std::chrono_literals;
 kv::parsed_options parse(const std::vector<std::string_view>& arguments) { return kv::parse_options(arguments); }
 
 TEST(KvOptions, EveryOptionIsRead) {
-    const auto parsed = parse({"--bind", "0.0.0.0", "--port=7000", "--workers", "3", "--max-clients", "50", "--idle-timeout",
-                               "1.5", "--grace=0", "--metrics", "127.0.0.1:9464", "--proto-max-bulk-len=1000",
-                               "--client-query-buffer-limit", "2000"});
+    const auto parsed =
+        parse({"--bind", "0.0.0.0", "--port=7000", "--workers", "3", "--max-clients", "50", "--idle-timeout", "1.5", "--grace=0",
+               "--metrics", "127.0.0.1:9464", "--proto-max-bulk-len=1000", "--client-query-buffer-limit", "2000"});
     ASSERT_TRUE(std::holds_alternative<kv::server_options>(parsed));
     const auto& options = std::get<kv::server_options>(parsed);
     EXPECT_EQ(options.bind, "0.0.0.0");

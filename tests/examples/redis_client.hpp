@@ -103,8 +103,7 @@ public:
 
     // All that comes until the connection ends, by a close or a reset.
     std::string read_to_end() {
-        while (read_more()) {
-        }
+        while (read_more()) {}
         return read_exact(received_.size() - at_);
     }
 
