@@ -298,6 +298,10 @@ TEST_F(KvServer, TurnsAwayWhoIsOneTooMany) {
 }
 
 TEST_F(KvServer, OutlivesAShortageOfDescriptors) {
+#if BELAY_TEST_HAS_FEATURE(undefined_behavior_sanitizer)
+    // clang 19: its check of virtual tables asks through a pipe whether memory can be read, and takes EMFILE for a no.
+    GTEST_SKIP() << "UBSan reports every type that it has not seen before as invalid when there are no descriptors";
+#endif
     start({"--workers", "2"}, {.descriptors = 64});
     std::vector<redis_client> clients;
     for (;;) {
