@@ -15,8 +15,6 @@ namespace kv {
 
 using arguments = std::span<const std::string_view>;  // the command's name is the first
 
-inline constexpr std::size_t max_value_size = 512 * 1024 * 1024;
-
 struct command_context {
     store& data;
     session& who;

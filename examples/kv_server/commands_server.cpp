@@ -3,6 +3,8 @@
 #include "glob.hpp"
 #include "number.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -124,21 +126,28 @@ void describe_server(info_text& text, const command_context& context) {
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(context.now - context.server.started);
     text.line("redis_version", compatible_version);
     text.line("server_name", "belay-kv");
+    text.line("process_id", static_cast<std::uint64_t>(::getpid()));
     text.line("tcp_port", context.server.port);
     text.line("uptime_in_seconds", static_cast<std::uint64_t>(std::max<std::int64_t>(uptime.count(), 0)));
 }
 
 void describe_clients(info_text& text, const command_context& context) {
     text.line("connected_clients", context.server.connections_now.load(std::memory_order_relaxed));
+    text.line("maxclients", context.server.max_clients);
+    text.line("blocked_clients", 0);  // no command blocks; redis-cli --stat asks for it
 }
 
 void describe_memory(info_text& text, const command_context& context) {
-    text.line("used_memory_dataset", context.data.usage().bytes);
+    const std::uint64_t bytes = context.data.usage().bytes;
+    text.line("used_memory", bytes);  // approximately, and of the data alone
+    text.line("used_memory_dataset", bytes);
 }
 
 void describe_stats(info_text& text, const command_context& context) {
     text.line("total_connections_received", context.server.connections_total.load(std::memory_order_relaxed));
     text.line("total_commands_processed", context.server.commands_total.load(std::memory_order_relaxed));
+    text.line("total_net_input_bytes", context.server.bytes_received.load(std::memory_order_relaxed));
+    text.line("rejected_connections", context.server.connections_rejected.load(std::memory_order_relaxed));
     text.line("expired_keys", context.data.usage().expired);
 }
 

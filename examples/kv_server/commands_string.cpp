@@ -98,7 +98,7 @@ void add(std::string_view key, std::int64_t delta, const command_context& contex
 }  // namespace
 
 void get(arguments args, const command_context& context) {
-    const bool found = context.data.get(args[1], context.now, [&](std::string_view bytes) { context.out.bulk(bytes); });
+    const bool found = context.data.get(args[1], context.now, [&](const value& held) { context.out.bulk(held); });
     if (!found) context.out.null();
 }
 
@@ -111,13 +111,13 @@ void set(arguments args, const command_context& context) {
     if (!words) return context.out.error(syntax_error);
     if (!read_expiry(*words, context)) return;
     const set_result result = context.data.set(words->request, context.now);
-    if (result.old) return context.out.bulk(result.old->view());
+    if (result.old) return context.out.bulk(*result.old);
     if (words->request.want_old || !result.stored) return context.out.null();
     context.out.ok();
 }
 
 void append(arguments args, const command_context& context) {
-    const auto size = context.data.append(args[1], args[2], max_value_size, context.now);
+    const auto size = context.data.append(args[1], args[2], context.server.max_value, context.now);
     if (!size) return context.out.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     context.out.integer(static_cast<std::int64_t>(*size));
 }
@@ -145,9 +145,9 @@ void decrby(arguments args, const command_context& context) {
 void mget(arguments args, const command_context& context) {
     const auto keys = args.subspan(1);
     context.out.array(keys.size());
-    const bool fits = context.data.get_many(keys, context.out.room(), context.now, [&](auto bytes) {
-        if (bytes) {
-            context.out.bulk(*bytes);
+    const bool fits = context.data.get_many(keys, context.out.room(), context.now, [&](const value* held) {
+        if (held) {
+            context.out.bulk(*held);
         } else {
             context.out.null();
         }

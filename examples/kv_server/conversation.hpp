@@ -2,7 +2,7 @@
 //
 //     for (;;) {
 //         const kv::turn turn = talk.run(kv::clock_now());
-//         if (!talk.replies().empty()) { co_await peer.write_all(talk.replies()); talk.replied(); }
+//         if (talk.has_replies()) { co_await peer.write_all(talk.replies()); talk.replied(); }
 //         if (turn.next == kv::next_step::close) co_return;
 //         if (turn.next == kv::next_step::read) talk.received(co_await peer.read_some(talk.room(turn.wanted)));
 //     }
@@ -16,6 +16,7 @@
 #include "session.hpp"
 #include "store.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <span>
@@ -40,7 +41,7 @@ enum class next_step {
 };
 
 struct turn {
-    next_step next;
+    next_step next = next_step::read;
     std::size_t wanted = 1;  // read: at least this much is missing
 };
 
@@ -52,9 +53,17 @@ public:
     [[nodiscard]] turn run(time_point now);
 
     [[nodiscard]] std::span<std::byte> room(std::size_t wanted) { return buffer_.room(wanted); }
-    void received(std::size_t count) noexcept { buffer_.received(count); }
+    void received(std::size_t count) noexcept {
+        buffer_.received(count);
+        status_.bytes_received.fetch_add(count, std::memory_order_relaxed);
+    }
 
-    [[nodiscard]] std::span<const std::byte> replies() const noexcept { return std::as_bytes(std::span(out_.bytes())); }
+    // Bytes that came and are not consumed.
+    [[nodiscard]] std::size_t pending() const noexcept { return buffer_.unconsumed().size(); }
+
+    [[nodiscard]] bool has_replies() const noexcept { return !out_.empty(); }
+    // In order; valid until replied() or run().
+    [[nodiscard]] std::span<const std::span<const std::byte>> replies() { return out_.pieces(); }
     void replied() { out_.clear(); }
 
     [[nodiscard]] const session& who() const noexcept { return who_; }

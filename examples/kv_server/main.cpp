@@ -27,6 +27,7 @@ int run(const kv::server_options& options) {
     std::optional<belay::debug_endpoint> metrics;
     if (options.metrics) metrics = belay::serve_debug_endpoint(runtime, *options.metrics);
 
+    if (metrics) std::printf("kv_server: metrics on http://%s/metrics\n", metrics->address().c_str());
     std::printf("kv_server: listening on %s, %u workers, %.*s\n", server.address().c_str(), runtime.workers(),
                 static_cast<int>(runtime.io_driver().size()), runtime.io_driver().data());
     std::fflush(stdout);

@@ -52,6 +52,10 @@ constexpr option known_options[] = {
     {"--idle-timeout", "seconds, 0 for none",
      [](std::string_view text, server_options& o) { return read_duration(text, o.idle_timeout); }},
     {"--grace", "seconds", [](std::string_view text, server_options& o) { return read_duration(text, o.grace); }},
+    {"--proto-max-bulk-len", "a number of bytes",
+     [](std::string_view text, server_options& o) { return read_number<std::size_t>(text, 1, o.max_bulk); }},
+    {"--client-query-buffer-limit", "a number of bytes",
+     [](std::string_view text, server_options& o) { return read_number<std::size_t>(text, 1, o.max_query); }},
     {"--metrics", "HOST:PORT",
      [](std::string_view text, server_options& o) {
          o.metrics = text;
@@ -94,10 +98,12 @@ std::string_view usage_text() noexcept {
            "  --bind ADDRESS        listen on this address (127.0.0.1)\n"
            "  --port PORT           listen on this port (6379); 0: any free one\n"
            "  --workers N           worker threads (one per CPU that the process may use)\n"
-           "  --max-clients N       connections at a time; more have to wait (10000)\n"
-           "  --idle-timeout SECS   close a connection that sends nothing for so long (0: never)\n"
-           "  --grace SECS          on SIGINT or SIGTERM, give busy connections so long to finish (10)\n"
-           "  --metrics HOST:PORT   serve /metrics and /debug/... there (off)\n";
+           "  --max-clients N       connections at a time; more are turned away (10000)\n"
+           "  --idle-timeout SECS   close a connection that sends nothing, or takes no reply, for so long (0: never)\n"
+           "  --grace SECS          on SIGINT or SIGTERM, give clients so long to take their replies (10)\n"
+           "  --metrics HOST:PORT   serve /metrics and /healthz there (off)\n"
+           "  --proto-max-bulk-len BYTES         the longest argument and value (512 MB)\n"
+           "  --client-query-buffer-limit BYTES  the longest command (1 GB)\n";
 }
 
 }  // namespace kv

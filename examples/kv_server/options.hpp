@@ -16,10 +16,12 @@ struct server_options {
     std::string bind = "127.0.0.1";
     std::uint16_t port = 6379;                        // 0: the system chooses, and the log says which
     unsigned workers = 0;                             // 0: one per CPU that the process may use
-    std::size_t max_clients = 10'000;                 // more wait in the listener's backlog until one leaves
-    std::chrono::milliseconds idle_timeout{0};        // of a connection that sends nothing; 0: none
-    std::chrono::milliseconds grace{10'000};          // for connections that are busy when the server is told to stop
-    std::optional<std::string> metrics;               // host:port of the debug endpoint
+    std::size_t max_clients = 10'000;                 // more are told so and closed, as Redis does
+    std::chrono::milliseconds idle_timeout{0};  // of a connection that sends nothing, or takes nothing of its replies; 0: none
+    std::chrono::milliseconds grace{10'000};  // for replies that are being written when the server is told to stop
+    std::size_t max_bulk = 512 * 1024 * 1024;  // one argument, one value
+    std::size_t max_query = 1024 * 1024 * 1024;  // one command with all its arguments
+    std::optional<std::string> metrics;  // host:port of the debug endpoint
 };
 
 struct usage_error {

@@ -1,4 +1,5 @@
-// The server: accepts connections, lets keys expire, and ends on SIGINT or SIGTERM.
+// The server: accepts connections, lets keys expire, and ends on SIGINT or SIGTERM. What an operator should know it says on
+// standard error, one line each.
 //
 //     kv::server server(options);
 //     runtime.block_on(server.run());
@@ -11,6 +12,7 @@
 #include <belay/io/signal_set.hpp>
 #include <belay/io/tcp_listener.hpp>
 #include <belay/io/tcp_stream.hpp>
+#include <belay/runtime/scope.hpp>
 #include <belay/runtime/task.hpp>
 
 #include <atomic>
@@ -31,12 +33,16 @@ public:
 
     [[nodiscard]] std::string address() const { return listener_.local().to_string(); }
 
-    // Serves until SIGINT or SIGTERM; then accepts nothing more and returns when every connection has ended.
+    // Serves until SIGINT or SIGTERM; then accepts nothing more and returns when every connection has ended, which takes no
+    // longer than options.grace.
     belay::task<> run();
 
 private:
     belay::task<> accept_all();
+    belay::task<> accept_into(belay::scope& connections, belay::scope& refusals);
+    void admit(belay::scope& connections, belay::scope& refusals, belay::io::tcp_stream peer);
     belay::task<> serve(belay::io::tcp_stream peer);
+    belay::task<> told_to_stop();
     belay::task<> expire_keys();
 
     server_options options_;

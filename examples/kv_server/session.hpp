@@ -4,6 +4,7 @@
 #include "shard.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -26,10 +27,15 @@ struct session {
 struct server_status {
     time_point started{};
     std::uint16_t port = 0;
+    std::size_t max_clients = 0;
+    std::size_t max_value = 512 * 1024 * 1024;  // of what APPEND makes
     std::span<const std::pair<std::string_view, std::string>> config{};  // what CONFIG GET shows
     std::atomic<std::uint64_t> connections_now{0};
     std::atomic<std::uint64_t> connections_total{0};
+    std::atomic<std::uint64_t> connections_rejected{0};
+    std::atomic<std::uint64_t> connections_cut{0};  // told to end, and did not take their replies in time
     std::atomic<std::uint64_t> commands_total{0};
+    std::atomic<std::uint64_t> bytes_received{0};
 };
 
 }  // namespace kv

@@ -2,7 +2,7 @@
 //
 //     kv::store data;
 //     data.set({.key = "k", .value = "v", .expires_at = now + 10s}, now);
-//     data.get("k", now, [&](std::string_view bytes) { out.bulk(bytes); });
+//     data.get("k", now, [&](const kv::value& held) { out.bulk(held); });
 //
 // Time is an argument, never read here: a caller takes it once for many commands, and a test makes it up.
 #pragma once
@@ -75,11 +75,11 @@ class store {
 public:
     explicit store(store_options options = {});
 
-    // Calls sink(std::string_view) if there is such a key, and says whether there is.
+    // Calls sink(const value&) if there is such a key, and says whether there is.
     template <class Sink>
     bool get(std::string_view key, time_point now, Sink&& sink);
 
-    // Calls sink(std::optional<std::string_view>) for every key in order, all of one moment. Calls it for none and
+    // Calls sink(const value*) for every key in order, all of one moment. Calls it for none and
     // returns false if the values have more than `max_bytes` together.
     template <class Sink>
     [[nodiscard]] bool get_many(std::span<const std::string_view> keys, std::size_t max_bytes, time_point now, Sink&& sink);
@@ -150,12 +150,12 @@ bool store::get(std::string_view key, time_point now, Sink&& sink) {
         const entry* const found = home.find(hashed_one, now);
         if (!found) return false;
         if (!found->data.is_large()) {
-            sink(found->data.view());
+            sink(found->data);
             return true;
         }
         large = found->data;
     }
-    sink(large->view());
+    sink(*large);
     return true;
 }
 
@@ -174,13 +174,13 @@ bool store::get_many(std::span<const std::string_view> keys, std::size_t max_byt
         for (const std::string_view key : keys) {
             const entry* const found = find(key, now);
             if (late.empty() && !(found && found->data.is_large())) {
-                sink(found ? std::optional(found->data.view()) : std::nullopt);
+                sink(found ? &found->data : nullptr);
             } else {
                 late.push_back(found ? std::optional(found->data) : std::nullopt);
             }
         }
     }
-    for (const auto& one : late) sink(one ? std::optional(one->view()) : std::nullopt);
+    for (const auto& one : late) sink(one ? &*one : nullptr);
     return true;
 }
 

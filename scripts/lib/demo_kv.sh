@@ -1,70 +1,101 @@
 # shellcheck shell=bash
-# Defines demo_kv: the same load on kv_server and on Debian's redis-server, in turns, on loopback; then a few metrics.
+# Defines demo_kv EXAMPLES_DIRECTORY: a few commands to kv_server, the same load on it and on Debian's redis-server in turns
+# over the loopback, a few of its metrics, and its end.
 
-# free_port: a TCP port that nobody listens on right now.
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
-# wait_for PORT: until the server answers PING, for at most ten seconds.
-wait_for() {
-    for _ in $(seq 100); do
-        [ "$(redis-cli -h 127.0.0.1 -p "$1" ping 2>/dev/null)" = PONG ] && return
-        sleep 0.1
+# start_redis LOG: sets redis (its process id) and redis_port. redis-server cannot choose a port itself.
+start_redis() {
+    local attempt
+    for attempt in 1 2 3 4 5 6 7 8; do
+        redis_port=$((20000 + RANDOM))
+        redis-server --port "$redis_port" --save '' --appendonly no --bind 127.0.0.1 >"$1" 2>&1 &
+        redis=$!
+        if wait_for_line "$redis" "$1" 'eady to accept connections'; then return; fi
     done
-    echo "no answer on port $1" >&2
+    echo "redis-server does not start (attempt $attempt):" && tail -n 5 "$1"
     return 1
 }
 
-# bench PORT PIPELINE: "SET rate GET rate", in requests per second.
+# wait_for_line PID LOG TEXT: until the program has printed it; fails when the program ends before that.
+wait_for_line() {
+    until grep -q "$3" "$2"; do
+        kill -0 "$1" 2>/dev/null || return 1
+        sleep 0.05
+    done
+}
+
+# bench PORT PIPELINE REQUESTS: "SET rate GET rate", in requests per second.
 bench() {
-    redis-benchmark -h 127.0.0.1 -p "$1" -c 50 -P "$2" -n $((60000 * ($2 > 1 ? 10 : 1))) -r 10000 -t set,get --csv -q 2>/dev/null |
-        awk -F'","' '/^"(SET|GET)"/ { printf "%s ", $2 }'
+    redis-benchmark -h 127.0.0.1 -p "$1" -c 50 -P "$2" -n "$3" -r 10000 -t set,get --csv 2>/dev/null |
+        awk -F'","' '/^"SET"/ { set = $2 } /^"GET"/ { get = $2 } END { print set, get }'
+}
+
+# compare PORT REDIS_PORT: a table of medians of three rounds.
+compare() {
+    local pipeline requests round server port
+    for pipeline in 1 16; do
+        requests=$((pipeline == 1 ? 40000 : 400000))
+        for round in 1 2 3; do
+            for server in kv redis; do
+                port=$1
+                [ "$server" = kv ] || port=$2
+                echo "$pipeline $server $round $(bench "$port" "$pipeline" "$requests")"
+            done
+        done
+    done | awk '
+        function median(what, a, b, c) {
+            a = rate[what, 1]; b = rate[what, 2]; c = rate[what, 3]
+            return a < b ? (b < c ? b : (a < c ? c : a)) : (a < c ? a : (b < c ? c : b))
+        }
+        { rate[$1 " SET " $2, $3] = $4; rate[$1 " GET " $2, $3] = $5 }
+        END {
+            printf "%-10s %-8s %12s %13s %7s\n", "pipeline", "command", "kv_server", "redis-server", "ratio"
+            split("1 16", pipelines); split("SET GET", commands)
+            for (p = 1; p <= 2; ++p) for (c = 1; c <= 2; ++c) {
+                ours = median(pipelines[p] " " commands[c] " kv"); theirs = median(pipelines[p] " " commands[c] " redis")
+                printf "%-10s %-8s %12.0f %13.0f %7s\n", pipelines[p], commands[c], ours, theirs,
+                    (theirs > 0 ? sprintf("%.2f", ours / theirs) : "-")
+            }
+        }'
+}
+
+# metrics ADDRESS: an excerpt of /metrics.
+metrics() {
+    exec 3<>"/dev/tcp/${1%:*}/${1##*:}"
+    printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
+    grep -E '^belay_(tasks_live|tasks_spawned_total|io_backend_info|io_enters_total|worker_(polls|steals|parks)_total|guardrail_reports_total)' <&3 || true
+    exec 3>&-
 }
 
 demo_kv() (
     set -euo pipefail
     examples=$1
-    port=$(free_port) redis_port=$(free_port) metrics_port=$(free_port)
     log=$(mktemp -d)
-    "$examples/kv_server" --port "$port" --metrics "127.0.0.1:$metrics_port" >"$log/kv.log" 2>&1 &
+    kv='' redis=''
+    trap 'for pid in $kv $redis; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$log"' EXIT
+    "$examples/kv_server" --port 0 --metrics 127.0.0.1:0 >"$log/kv" 2>&1 &
     kv=$!
-    redis-server --port "$redis_port" --save '' --appendonly no --bind 127.0.0.1 >"$log/redis.log" 2>&1 &
-    redis=$!
-    trap 'kill "$kv" "$redis" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$log"' EXIT
-    wait_for "$port" || { cat "$log/kv.log"; exit 1; }
-    wait_for "$redis_port" || { cat "$log/redis.log"; exit 1; }
+    wait_for_line "$kv" "$log/kv" 'listening on' || { cat "$log/kv"; exit 1; }
+    start_redis "$log/redis"
+    port=$(sed -nE 's/.*listening on [0-9.]+:([0-9]+),.*/\1/p' "$log/kv")
+    metrics_address=$(sed -nE 's|.*metrics on http://(.*)/metrics|\1|p' "$log/kv")
 
-    echo "\$ redis-cli -p $port"
-    printf '%s\n' 'SET greeting "hello from belay" EX 60' 'GET greeting' 'TTL greeting' 'INCR visits' 'MSET a 1 b 2' 'MGET a b' 'LPUSH x 1' |
-        while read -r line; do
-            echo "> $line"
-            echo "$line" | redis-cli -h 127.0.0.1 -p "$port"
-        done
-
+    cat "$log/kv"
     echo
-    echo "redis-benchmark -c 50, requests per second, three rounds in turn (median of three at the end)"
-    printf '%-10s %-14s %12s %12s\n' pipeline server SET GET
-    for pipeline in 1 16; do
-        for round in 1 2 3; do
-            for server in kv_server redis-server; do
-                target=$port
-                [ "$server" = redis-server ] && target=$redis_port
-                read -r set_rate get_rate < <(bench "$target" "$pipeline") || true
-                printf '%-10s %-14s %12.0f %12.0f\n' "$pipeline" "$server" "$set_rate" "$get_rate"
-                echo "$pipeline $server $set_rate $get_rate" >>"$log/rates"
-            done
-        done
+    for line in 'SET greeting "hello from belay" EX 60' 'GET greeting' 'INCR visits' 'MSET a 1 b 2' 'MGET a b' 'LPUSH x 1'; do
+        printf '> %-38s ' "$line"
+        echo "$line" | redis-cli -h 127.0.0.1 -p "$port" | grep . | paste -s -d ' '
     done
-    awk '{ k = $1 " " $2; n[k]++; s[k, n[k]] = $3; g[k, n[k]] = $4 }
-         function median(a, k,   x, y, z) { x = a[k, 1]; y = a[k, 2]; z = a[k, 3]; return x + y + z - (x > y ? (x > z ? x : z) : (y > z ? y : z)) - (x < y ? (x < z ? x : z) : (y < z ? y : z)) }
-         END { for (p = 1; p <= 16; p += 15) printf "median, pipeline %-2d: kv_server / redis-server   SET %.2f   GET %.2f\n", p,
-                   median(s, p " kv_server") / median(s, p " redis-server"), median(g, p " kv_server") / median(g, p " redis-server") }' "$log/rates"
 
     echo
-    echo "\$ curl http://127.0.0.1:$metrics_port/metrics        # an excerpt"
-    curl -s "http://127.0.0.1:$metrics_port/metrics" |
-        grep -E '^belay_(tasks_live|tasks_spawned_total|worker_polls_total|worker_steals_total|worker_parks_total|io_backend_info|io_enters_total|guardrail_reports_total)' | head -20
+    echo "redis-benchmark -c 50, requests per second: median of three rounds in turns, both servers beside it on $(nproc) CPUs"
+    compare "$port" "$redis_port"
+
+    echo
+    echo "\$ curl http://$metrics_address/metrics        # an excerpt"
+    metrics "$metrics_address"
 
     echo
     kill -TERM "$kv"
-    wait "$kv" && echo "SIGTERM: kv_server shut down gracefully"
+    if wait "$kv"; then echo "SIGTERM: kv_server has ended, and nothing was left behind"; else tail -n 20 "$log/kv"; exit 1; fi
+    kv=''
 )

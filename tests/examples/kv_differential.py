@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Sends the same bytes to a Redis server and to kv_server, and compares what comes back, byte by byte.
 
-    redis-server --port 17001 --save '' --appendonly no &
-    kv_server --port 17002 &
-    tests/examples/kv_differential.py --redis 127.0.0.1:17001 --ours 127.0.0.1:17002 [--seed 1] [--random 2000]
+    tests/examples/kv_differential.py redis-server build/release/examples/kv_server [--seed 1] [--random 2000]
 
-Both servers are flushed. Replies without a defined order (KEYS of several keys) are not asked for. Exit status: 0 if all replies agree, 1 if some differ, 2 if a server cannot be reached.
+It starts both programs, on a socket file and on a port that the system chooses, and ends them. Replies without a defined order
+(KEYS of several keys) are not asked for. Exit status: 0 if all replies agree and kv_server ended as it should, else 1.
 """
 
 import argparse
+import contextlib
 import random
+import re
+import signal
 import socket
+import subprocess
 import sys
-import time
+import tempfile
 
 
 def command(*args):
@@ -25,7 +28,8 @@ def words(text):
     return command(*text.split(" "))
 
 
-# A conversation is a list of chunks, sent one after the other; a fresh connection each. None at its end: no marker.
+# A conversation is a list of chunks, sent one after the other; a fresh connection each. It ends with the answer to a marker or
+# with a close; None at its end: no marker.
 PROTOCOL = [
     [b"PING\r\n"], [b"ping\n"], [b"\r\n\r\nPING\r\n"], [b"   \r\nPING\r\n"], [b"*0\r\nPING\r\n"], [b"*-5\r\nPING\r\n"],
     [b"*a\r\n"], [b"*\r\n"], [b"*+1\r\n"], [b"*01\r\n"], [b"*-0\r\n"], [b"*99999999999\r\n"],
@@ -71,22 +75,43 @@ QUIT|PING
 
 
 class server:
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.address = (host, int(port))
+    """A program that serves; `ready` is a pattern of the line that says so, and its group the port (without one: a socket file)."""
+
+    def __init__(self, command_line, ready, socket_file=None):
+        self.program = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+        for line in self.program.stdout:
+            self.said += line
+            found = re.search(ready, line)
+            if found:
+                self.address = socket_file or ("127.0.0.1", int(found.group(1)))
+                return
+        raise RuntimeError("%s did not start:\n%s" % (command_line[0], self.said))
+
+    def connect(self):
+        if isinstance(self.address, str):
+            link = socket.socket(socket.AF_UNIX)
+        else:
+            link = socket.socket(socket.AF_INET)
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.connect(self.address)
+        return link
+
+    def end(self):
+        """Its exit status."""
+        self.program.send_signal(signal.SIGTERM)
+        self.said += self.program.communicate()[0]
+        return self.program.returncode
 
     def talk(self, chunks):
         """All that the server answers to the chunks, and how the connection ended."""
-        with socket.create_connection(self.address, timeout=5) as link:
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.connect() as link:
             answer = bytearray()
             marker = b"end-of-conversation"
             try:
                 for chunk in chunks:
-                    time.sleep(0.002 if chunk is not chunks[0] else 0)
                     if chunk is not None:
                         link.sendall(chunk)
-                link.settimeout(0.3)
                 if chunks[-1] is not None:
                     link.sendall(command("ECHO", marker))
             except OSError:
@@ -97,8 +122,6 @@ class server:
                     if not piece:
                         return bytes(answer), "closed"
                     answer += piece
-            except socket.timeout:
-                return bytes(answer), "waiting"
             except ConnectionResetError:
                 return bytes(answer), "closed"
             return bytes(answer), "open"
@@ -155,16 +178,20 @@ def first_difference(a, b):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--redis", required=True, metavar="HOST:PORT")
-    parser.add_argument("--ours", required=True, metavar="HOST:PORT")
+    parser.add_argument("redis", help="redis-server")
+    parser.add_argument("ours", help="kv_server")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--random", type=int, default=300, help="random conversations")
     arguments = parser.parse_args()
-    redis, ours = server(arguments.redis), server(arguments.ours)
-    total = differing = 0
-    try:
-        for one in (redis, ours):
-            one.talk([words("FLUSHALL")])
+    with contextlib.ExitStack() as cleanup:
+        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
+        file = directory + "/socket"
+        redis = server([arguments.redis, "--port", "0", "--unixsocket", file, "--dir", directory, "--save", "", "--appendonly", "no"],
+                       "ready to accept connections at", file)
+        cleanup.callback(redis.program.kill)
+        ours = server([arguments.ours, "--port", "0"], r"listening on 127\.0\.0\.1:(\d+)")
+        cleanup.callback(ours.program.kill)
+        total = differing = 0
         for chunks in conversations(arguments):
             total += 1
             expected, actual = redis.talk(chunks), ours.talk(chunks)
@@ -174,11 +201,12 @@ def main():
             sent = b"".join(chunk for chunk in chunks if chunk)
             print("DIFFERS: %r\n%s\n%s\n%s" % (sent[:1000], show("redis", expected), show("ours", actual),
                                                first_difference(expected[0], actual[0])))
-    except ConnectionRefusedError as error:
-        print("cannot reach a server:", error)
-        return 2
+        redis.end()
+        status = ours.end()
     print("%d conversations, %d differ (seed %d)" % (total, differing, arguments.seed))
-    return 1 if differing else 0
+    if status != 0:
+        print("kv_server ended with %d:\n%s" % (status, ours.said))
+    return 1 if differing or status != 0 else 0
 
 
 if __name__ == "__main__":

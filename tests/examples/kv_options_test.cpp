@@ -15,8 +15,9 @@ using namespace std::chrono_literals;
 kv::parsed_options parse(const std::vector<std::string_view>& arguments) { return kv::parse_options(arguments); }
 
 TEST(KvOptions, EveryOptionIsRead) {
-    const auto parsed = parse({"--bind", "0.0.0.0", "--port=7000", "--workers", "3", "--max-clients", "50", "--idle-timeout",
-                               "1.5", "--grace=0", "--metrics", "127.0.0.1:9464"});
+    const auto parsed =
+        parse({"--bind", "0.0.0.0", "--port=7000", "--workers", "3", "--max-clients", "50", "--idle-timeout", "1.5", "--grace=0",
+               "--metrics", "127.0.0.1:9464", "--proto-max-bulk-len=1000", "--client-query-buffer-limit", "2000"});
     ASSERT_TRUE(std::holds_alternative<kv::server_options>(parsed));
     const auto& options = std::get<kv::server_options>(parsed);
     EXPECT_EQ(options.bind, "0.0.0.0");
@@ -26,6 +27,8 @@ TEST(KvOptions, EveryOptionIsRead) {
     EXPECT_EQ(options.idle_timeout, 1500ms);
     EXPECT_EQ(options.grace, 0ms);
     EXPECT_EQ(options.metrics, "127.0.0.1:9464");
+    EXPECT_EQ(options.max_bulk, 1000U);
+    EXPECT_EQ(options.max_query, 2000U);
 }
 
 TEST(KvOptions, NoArgumentsMeanTheDefaults) { EXPECT_EQ(std::get<kv::server_options>(parse({})).port, 6379); }

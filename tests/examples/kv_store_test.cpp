@@ -28,7 +28,7 @@ class KvStore : public testing::Test {
 protected:
     std::optional<std::string> get(std::string_view key) {
         std::optional<std::string> copy;
-        const bool found = data.get(key, now, [&](std::string_view bytes) { copy = bytes; });
+        const bool found = data.get(key, now, [&](const kv::value& held) { copy = held.view(); });
         EXPECT_EQ(found, copy.has_value());
         return copy;
     }
@@ -37,7 +37,8 @@ protected:
     }
     std::vector<std::string> get_many(const views& keys) {
         std::vector<std::string> found;
-        EXPECT_TRUE(data.get_many(keys, SIZE_MAX, now, [&](auto bytes) { found.emplace_back(bytes.value_or("(none)")); }));
+        EXPECT_TRUE(data.get_many(keys, SIZE_MAX, now,
+                                  [&](const kv::value* held) { found.emplace_back(held ? held->view() : "(none)"); }));
         return found;
     }
 
@@ -277,7 +278,8 @@ TEST(KvStoreConcurrency, ManyKeysAreReadAndWrittenAsOne) {
     const auto reader = [&] {
         while (running > 0) {
             std::set<std::string> seen;
-            EXPECT_TRUE(data.get_many(views{"b", "a", "c"}, SIZE_MAX, start, [&](auto bytes) { seen.emplace(*bytes); }));
+            EXPECT_TRUE(
+                data.get_many(views{"b", "a", "c"}, SIZE_MAX, start, [&](const kv::value* held) { seen.emplace(held->view()); }));
             EXPECT_EQ(seen.size(), 1U) << "two moments in one reading";
         }
     };
@@ -310,7 +312,8 @@ TEST(KvStoreConcurrency, LargeBytesAreReadWhileOthersAppendAndReplace) {
     for (int i = 0; i < 2; ++i) {
         threads.emplace_back([&] {
             while (running > 0) {
-                data.get("k", start, [](std::string_view bytes) { EXPECT_EQ(bytes.find_first_not_of('L'), bytes.npos); });
+                data.get("k", start,
+                         [](const kv::value& held) { EXPECT_EQ(held.view().find_first_not_of('L'), std::string_view::npos); });
             }
         });
     }
@@ -330,7 +333,7 @@ TEST(KvStoreConcurrency, NoIncrementIsLostAmongEverythingElse) {
                     data.add("counter", 1, now);
                     const std::string key = std::to_string(random() % 100);
                     data.set({.key = key, .value = key, .expires_at = now + 5ms}, now);
-                    data.get(key, now, [&](std::string_view bytes) { EXPECT_EQ(bytes, key); });
+                    data.get(key, now, [&](const kv::value& held) { EXPECT_EQ(held.view(), key); });
                     if (i % 50 == 0) data.expire_some(now, 200);
                     if (i % 100 == 0) data.for_each_key(now, [](std::string_view one) { EXPECT_FALSE(one.empty()); });
                     if (i % 70 == 0) data.erase(views{key, "1", "2"}, now);
