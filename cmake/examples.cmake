@@ -1,5 +1,6 @@
 # Each examples/*.cpp, and each folder examples/<name>/ with sources, is one program build/<preset>/examples/<name>.
 # A folder with its own CMakeLists.txt builds itself; its static libraries are linked to the tests in tests/examples/.
+# The target `examples` is all of them.
 define_property(GLOBAL PROPERTY BELAY_EXAMPLES BRIEF_DOCS "Targets of the examples")
 
 function(belay_example name)
@@ -34,3 +35,5 @@ function(belay_examples)
     endforeach()
 endfunction()
 belay_examples()
+get_property(belay_example_targets GLOBAL PROPERTY BELAY_EXAMPLES)
+add_custom_target(examples DEPENDS ${belay_example_targets})

@@ -7,6 +7,11 @@
 // back again (symmetric transfer): no queue, no stack growth, no allocation but the frame itself.
 #pragma once
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+// CMake refuses it earlier; this is for those who come by pkg-config or with a build system of their own.
+#error "belay: GCC before 13 miscompiles coroutines silently (GCC PR 106188, PR 99576): use clang-19, or GCC 14 or later"
+#endif
+
 #include <belay/runtime/detail/frame_pool.hpp>
 #include <belay/runtime/detail/result_slot.hpp>
 #include <belay/runtime/operation.hpp>

@@ -20,7 +20,7 @@ inline constexpr bool is_coroutine_result = requires { typename T::promise_type;
 
 /// A std::mutex that knows where it was locked. Meets Lockable, but take it through sync_lock: that records the caller's
 /// line. Blocks the thread: hold it for a few instructions. Its owner must be the thread that locked it.
-class [[clang::capability("mutex")]] sync_mutex {
+class sync_mutex {
 public:
     sync_mutex() = default;
     sync_mutex(const sync_mutex&) = delete;
@@ -45,7 +45,7 @@ private:
 };
 
 /// Holds a sync_mutex for a block. Neither copied nor moved.
-class [[nodiscard, clang::scoped_lockable]] sync_lock {
+class [[nodiscard]] sync_lock {
 public:
     explicit sync_lock(sync_mutex& m, std::source_location at = std::source_location::current()) : mutex_{m} { m.lock(at); }
     sync_lock(const sync_lock&) = delete;

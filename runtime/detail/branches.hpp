@@ -71,7 +71,7 @@ public:
     }
     template <class F>
     void each(F&& f) {
-        std::apply([&](auto&... slot) { (f(slot.branch), ...); }, slots_);
+        std::apply([&](auto&... slots) { (f(slots.branch), ...); }, slots_);
     }
 
 private:

@@ -24,12 +24,14 @@ logged() {
     fi
 }
 
-# build PRESET [CMAKE ARGUMENT...]
+# build PRESET [CMAKE ARGUMENT...]: all of it, or only the targets in the variable `targets`.
 build() {
-    local preset=$1
+    local preset=$1 only=()
     shift
+    # shellcheck disable=SC2206  # the targets are words
+    [ -z "${targets:-}" ] || only=(--target $targets)
     logged "configure-$preset" cmake --preset "$preset" "$@"
-    logged "build-$preset" cmake --build --preset "$preset" -j "$jobs"
+    logged "build-$preset" cmake --build --preset "$preset" -j "$jobs" "${only[@]}"
 }
 
 # run_tests PRESET REPEATS [CTEST ARGUMENT...]: prints ctest's closing lines.

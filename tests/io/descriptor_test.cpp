@@ -47,7 +47,8 @@ TEST(Descriptor, MovingHandsTheDescriptorOn) {
     third = std::move(second);
     EXPECT_EQ(third.native_handle(), fd);
     EXPECT_FALSE(is_open(other)) << "the one it had before";
-    third = std::move(*&third);
+    auto& itself = third;
+    third = std::move(itself);
     EXPECT_TRUE(is_open(fd));
 }
 

@@ -58,6 +58,7 @@ task<std::pair<std::error_code, std::string>> resolve_error(std::string host, st
 }
 
 TEST(Resolve, FindsLocalhost) {
+    if (!knows_localhost()) GTEST_SKIP() << "this machine does not know the name localhost";
     run([]() -> task<> {
         const auto found = co_await resolve("localhost", "80");
         EXPECT_FALSE(found.empty());
@@ -163,10 +164,12 @@ TEST(Resolve, AStopEndsALookupThatWaitsForAThread) {
 }
 
 TEST(Resolve, StopsAndResultsRace) {
+    if (!knows_localhost()) GTEST_SKIP() << "this machine does not know the name localhost";
     run([]() -> task<> {
         for (int round = 0; round < 500; ++round) {
             auto won = co_await when_any(resolve("localhost", "1"), yield_times(round % 60));
-            if (auto& found = std::get<0>(won.values)) EXPECT_FALSE(found->empty());
+            auto& found = std::get<0>(won.values);
+            EXPECT_FALSE(found && found->empty());
         }
     });
 }

@@ -9,6 +9,7 @@
 #include <belay/runtime/yield.hpp>
 
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +49,15 @@ inline constexpr int races = 1000;
 template <class Work>
 auto race(Work work, int round) {
     return when_any(std::move(work), yield_times(round % 13));
+}
+
+/// Not every container has an /etc/hosts.
+inline bool knows_localhost() {
+    const addrinfo any{};
+    addrinfo* found = nullptr;
+    if (::getaddrinfo("localhost", nullptr, &any, &found) != 0) return false;
+    ::freeaddrinfo(found);
+    return true;
 }
 
 /// Open descriptors of this process.
