@@ -44,7 +44,7 @@ void scope::adopt(child_record& child) noexcept {
             delete[] made;
         }
     }
-    child.id = local ? w->next_id() : core_.next_foreign_id();
+    child.id = local ? w->next_id() : core_.take_ids() + 1;
     child.shard_ = index;
     shard& home = shard_at(index);
     {

@@ -101,11 +101,25 @@ public:
     }
 
     /// As spawn(), but returns an empty handle at max_tasks or after the join.
+    template <class F>
+    auto try_spawn(F&& f, std::source_location at = std::source_location::current()) {
+        return try_spawn_at(at, fwd<F>(f));
+    }
+    template <class F, class A>
+        requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
+    auto try_spawn(F&& f, A&& a, std::source_location at = std::source_location::current()) {
+        return try_spawn_at(at, fwd<F>(f), fwd<A>(a));
+    }
+    template <class F, class A, class B>
+        requires(!std::same_as<std::remove_cvref_t<B>, std::source_location>)
+    auto try_spawn(F&& f, A&& a, B&& b, std::source_location at = std::source_location::current()) {
+        return try_spawn_at(at, fwd<F>(f), fwd<A>(a), fwd<B>(b));
+    }
     template <class F, class... Args>
-    auto try_spawn(F&& f, Args&&... args) {
-        using handle = decltype(spawn_reserved(std::source_location{}, fwd<F>(f), fwd<Args>(args)...));
+    auto try_spawn_at(std::source_location at, F&& f, Args&&... args) {
+        using handle = decltype(spawn_reserved(at, fwd<F>(f), fwd<Args>(args)...));
         if (reserve() != reservation::granted) return handle{};
-        return spawn_reserved(std::source_location::current(), fwd<F>(f), fwd<Args>(args)...);
+        return spawn_reserved(at, fwd<F>(f), fwd<Args>(args)...);
     }
 
     /// Awaitable: as spawn(), but suspends while the scope holds max_tasks tasks. First come, first served. On stop: nothing is

@@ -72,7 +72,10 @@ public:
 
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] runtime_metrics metrics() const;
-    [[nodiscard]] std::uint64_t next_foreign_id() noexcept { return foreign_ids_.fetch_add(1, std::memory_order_relaxed); }
+    /// Task ids are handed out in blocks, so that spawning shares no counter and reports show short numbers. Returns the number
+    /// before the first of a block.
+    static constexpr std::uint64_t id_block = 256;
+    [[nodiscard]] std::uint64_t take_ids() noexcept { return id_blocks_.fetch_add(1, std::memory_order_relaxed) * id_block; }
 
     std::string name;
     std::vector<std::unique_ptr<worker>> workers;
@@ -108,7 +111,7 @@ private:
     record* inject_tail_ = nullptr;
     std::atomic<std::size_t> injected_count_{0};
     std::atomic<unsigned> injecting_{0};  // threads inside inject(): shutdown waits for them, since the record may be gone
-    std::atomic<std::uint64_t> foreign_ids_{1};
+    std::atomic<std::uint64_t> id_blocks_{0};
     std::atomic<bool> stopping_{false};
     mutable std::mutex pools_lock_;
     std::vector<std::weak_ptr<blocking_core>> pools_;
@@ -117,7 +120,7 @@ private:
     std::condition_variable drained_;
     std::atomic<bool> draining_{false};
     enum class phase : std::uint8_t { running, ending, ended };
-    phase phase_ = phase::running;     // under shutdown_lock_
+    phase phase_ = phase::running;  // under shutdown_lock_
     std::unique_ptr<shutdown_report> last_report_;  // once ended
     const pid_t process_;  // threads do not survive fork()
 };

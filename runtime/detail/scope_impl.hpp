@@ -154,11 +154,11 @@ public:
         : scope_room{s}, payload_{std::forward<G>(f), std::forward<Bs>(args)...} {}
     spawn_when_free_awaiter(spawn_when_free_awaiter&&) = default;
 
+    void set_await_site(std::source_location here) noexcept { at_ = here; }  // see promise::await_transform
     bool await_ready() { return try_reserve() && spend_budget(); }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) {
         static_assert(task_promise<P>, "belay: spawn_when_free can be awaited only inside a belay::task");
-        at_ = awaiting.promise().site;
         if (reserved_) {  // it was free, but the budget is used up
             schedule_fair(*awaiting.promise().rec);
             return true;
@@ -201,7 +201,9 @@ void scope::for_each_pinned(std::size_t most, F&& f) {
 /// Runs body(scope&) and returns when it and every child have ended and all their frames are destroyed. Returns the body's
 /// value. Throws the first error of body or children (by policy), deadline_exceeded after the scope's own deadline,
 /// task_stopped for task<T> after the scope's own request_stop. On a stop of an enclosing scope: everything inside is
-/// stopped and awaited, then the caller unwinds. The body is moved into the task: its captures live until the end.
+/// stopped and awaited, then the caller unwinds. The body is moved into the task: its captures live until the end. Its own
+/// locals do not: they end with the body, and the children may run on. What children use by reference is declared before
+/// with_scope().
 template <class F>
     requires std::invocable<F&, scope&>
 auto with_scope(scope_options options, F body) {

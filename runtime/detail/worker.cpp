@@ -245,7 +245,7 @@ void worker::poll(record* rec) noexcept {
     std::int64_t began = sampled ? now_ns() : 0;
     current_.store(rec, std::memory_order_relaxed);
     auto epoch = epoch_.load(std::memory_order_relaxed);  // written by this thread only
-    epoch_.store(epoch + 1, std::memory_order_release);   // pairs with the watchdog's acquire: `current_` is set
+    epoch_.store(epoch + 1, std::memory_order_release);  // pairs with the watchdog's acquire: `current_` is set
     resume_chain(rec);
     epoch_.store(epoch + 2, std::memory_order_release);
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * 16);

@@ -54,7 +54,10 @@ public:
     void set_current(record* rec) noexcept { current_.store(rec, std::memory_order_relaxed); }
     [[nodiscard]] record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
     bool spend_budget() noexcept { return --budget_ >= 0; }
-    [[nodiscard]] std::uint64_t next_id() noexcept { return (std::uint64_t{index_ + 1} << 48) | ++ids_; }
+    [[nodiscard]] std::uint64_t next_id() noexcept {
+        if (ids_ % runtime_core::id_block == 0) ids_ = core_.take_ids();
+        return ++ids_;
+    }
     [[nodiscard]] driver_port& port() const noexcept { return *port_; }
 
     // ---- any thread --------------------------------------------------------------------------------------------

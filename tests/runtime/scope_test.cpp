@@ -6,6 +6,10 @@
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
 
+#include <algorithm>
+#include <set>
+#include <string>
+
 namespace belay {
 namespace {
 
@@ -317,6 +321,34 @@ TEST_F(Scope, FurtherErrorsAreReportedWithTheirSpawnSite) {
     auto reports = captured.sink->of(guardrail::lost_error);
     ASSERT_EQ(reports.size(), 1U);
     EXPECT_NE(reports[0].spawned.find("scope_test.cpp"), std::string::npos) << reports[0].spawned;
+}
+
+// A report must name the user's line, whichever way the task was spawned, and whether or not the spawn had to wait.
+TEST_F(Scope, EveryKindOfSpawnKnowsItsLine) {
+    captured_reports captured;
+    auto fail = [](int) -> task<> {
+        throw std::runtime_error("child");
+        co_return;
+    };
+    std::uint_least32_t first = 0;
+    run([&]() -> task<> {
+        co_await with_scope({.max_tasks = 1, .on_error = on_error::isolate}, [&](scope& s) -> task<> {
+            auto gone = [&] { return s.size() == 0; };
+            first = std::source_location::current().line();
+            s.spawn(fail, 1);
+            co_await until(gone);
+            EXPECT_TRUE(s.try_spawn(fail, 2));
+            co_await until(gone);
+            co_await s.spawn_when_free(fail, 3);
+            co_await s.spawn_when_free(fail, 4);
+        });
+    });
+    std::set<std::string> places;
+    for (const auto& report : captured.sink->of(guardrail::lost_error)) places.insert(report.spawned);
+    for (auto line : {1U, 3U, 5U, 6U}) {
+        auto place = "scope_test.cpp:" + std::to_string(first + line);
+        EXPECT_TRUE(std::any_of(places.begin(), places.end(), [&](auto& p) { return p.find(place) != p.npos; })) << place;
+    }
 }
 
 TEST_F(Scope, TheErrorOfTheBodyCountsLikeThatOfAChild) {
