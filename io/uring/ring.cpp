@@ -88,7 +88,9 @@ void ring::map_queues() noexcept {
     cq_mask_ = cq.ring_mask;
     cqes_ = reinterpret_cast<completion*>(cq.cqes);
     tail_ = *sq_tail_;
-    // The indirection from queue position to entry is the identity, for ever.
+    // The indirection from queue position to entry is the identity, for ever; newer versions of liburing (2.9, not 2.3) have
+    // the kernel leave it out where it can (IORING_SETUP_NO_SQARRAY, Linux 6.6), and then there is no array.
+    if (sq.array == nullptr) return;
     for (unsigned i = 0; i < sq_entries_; ++i) sq.array[i] = i;
 }
 
