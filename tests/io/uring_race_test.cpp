@@ -109,7 +109,7 @@ TEST(UringRescue, WakesAreNotLostToARescuer) {
 TEST(UringRace, ACancelNeverLosesDataAndNeverTouchesTheFreed) {
     auto port = make_port();
     socket_pair pair;
-    constexpr int rounds = 100'000;
+    constexpr int rounds = 20'000;
     std::atomic<test_op*> target{nullptr};
     std::atomic<int> turn{0};  // odd: the canceller's
     std::size_t canceled = 0, received = 0;
