@@ -27,7 +27,7 @@ std::int64_t measure() noexcept {
     if (slack > 0) ::prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(slack));
     // Not the median: on a busy machine most samples include the wait for a CPU.
     std::nth_element(late.begin(), late.begin() + 1, late.end());
-    return std::clamp(late[1] + late[1] / 4, shortest_spin_ns, longest_spin_ns);
+    return std::clamp(2 * late[1], shortest_spin_ns, longest_spin_ns);
 }
 
 }  // namespace
