@@ -96,7 +96,11 @@ void ring::map_queues() noexcept {
 
 io_uring_sqe* ring::acquire() noexcept {
     if (!has_room()) return nullptr;
-    return reinterpret_cast<io_uring_sqe*>(sqes_) + (tail_ & sq_mask_);
+    auto* sqe = reinterpret_cast<io_uring_sqe*>(sqes_) + (tail_ & sq_mask_);
+    // The prep functions of liburing 2.3 set every field; later ones (2.9) trust io_uring_get_sqe() to have done it, and
+    // would leave the flags of the slot's last use: a cancel that is refused, a completion that is skipped.
+    *sqe = {};
+    return sqe;
 }
 
 int ring::enter(unsigned submit, unsigned min_complete, bool get_events, std::int64_t timeout_ns) noexcept {
