@@ -238,7 +238,8 @@ TEST_F(KvStore, TheAccountOfMemoryReturnsToZero) {
     data.for_each_key(now, [&](std::string_view key) { keys.emplace_back(key); });
     for (const std::string& key : keys) EXPECT_EQ(data.erase(views{key}, now), 1U);
     now += 1h;
-    while (data.expire_some(now, 10'000) > 0) {}
+    // A call that removes nothing does not mean that nothing is left: it looks at a part of the table.
+    for (int i = 0; i < 1000 && data.usage().expiring > 0; ++i) data.expire_some(now, 10'000);
     EXPECT_EQ(data.usage().keys, 0U);
     EXPECT_EQ(data.usage().expiring, 0U);
     EXPECT_EQ(data.usage().bytes, 0U);
