@@ -44,7 +44,7 @@ public:
                 return std::optional<value>{child.result.take()};
             }
         } else {
-            if (child.how() == outcome::stopped) throw task_stopped{};
+            if (child.how() == outcome::stopped) throw task_stopped{child.why_stopped()};
             return child.result.take();
         }
     }

@@ -37,10 +37,11 @@ void scope::adopt(child_record& child) noexcept {
     if (index != 0 && shards_.load(std::memory_order_acquire) == nullptr) {
         shard* made = new (std::nothrow) shard[core_.workers.size()];
         shard* expected = nullptr;
-        // acq_rel: publishes our shards, or makes those of the winner visible.
+        // Publishes our shards, or makes those of the winner visible. seq_cst, pairs with add_children(): a stop that finds no
+        // shards is one that the children in them see for themselves.
         if (made == nullptr) {
             index = 0;  // memory is exhausted: share the first shard
-        } else if (!shards_.compare_exchange_strong(expected, made, std::memory_order_acq_rel)) {
+        } else if (!shards_.compare_exchange_strong(expected, made, std::memory_order_seq_cst)) {
             delete[] made;
         }
     }
@@ -68,8 +69,9 @@ void scope::add_children(detail::stop_walk& walk) noexcept {
     };
     if (body_ != nullptr) walk.add(*body_);
     walk_shard(first_);
-    // A child that is linked later sees the stopped node at its first suspension.
-    if (shard* more = shards_.load(std::memory_order_acquire))
+    // A child that is linked later sees the stopped node at its first suspension. seq_cst, after the node was marked: where
+    // there are no shards yet, no lock of theirs orders the two.
+    if (shard* more = shards_.load(std::memory_order_seq_cst))
         for (std::size_t i = 0; i + 1 < core_.workers.size(); ++i) walk_shard(more[i]);
 }
 
@@ -117,7 +119,10 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
         auto& c = w->counters;
         worker_counters::bump(how == outcome::value ? c.completed : how == outcome::error ? c.failed : c.stopped);
     }
-    if (how == outcome::stopped) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
+    if (how == outcome::stopped) {
+        any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
+        child.set_stop_reason(node.reason.load(std::memory_order_relaxed));
+    }
     if (error != nullptr) failed(*error, child.spawn_site(), false);
     {
         std::scoped_lock guard(shard_at(child.shard_).lock);

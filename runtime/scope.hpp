@@ -115,6 +115,12 @@ public:
     auto try_spawn(F&& f, A&& a, B&& b, std::source_location at = std::source_location::current()) {
         return try_spawn_at(at, fwd<F>(f), fwd<A>(a), fwd<B>(b));
     }
+    template <class F, class A, class B, class C>
+        requires(!std::same_as<std::remove_cvref_t<C>, std::source_location>)
+    auto try_spawn(F&& f, A&& a, B&& b, C&& c, std::source_location at = std::source_location::current()) {
+        return try_spawn_at(at, fwd<F>(f), fwd<A>(a), fwd<B>(b), fwd<C>(c));
+    }
+    /// Any number of arguments, with the place given.
     template <class F, class... Args>
     auto try_spawn_at(std::source_location at, F&& f, Args&&... args) {
         using handle = decltype(spawn_reserved(at, fwd<F>(f), fwd<Args>(args)...));

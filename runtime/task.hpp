@@ -83,7 +83,6 @@ public:
                           "or co_await make_task(...) directly");
         }
         if constexpr (native<A>) {
-            if constexpr (requires { awaitable.set_await_site(here); }) awaitable.set_await_site(here);
             return static_cast<A&&>(awaitable);
         } else {
             return foreign_awaiter<A>{static_cast<A&&>(awaitable)};

@@ -35,7 +35,7 @@ public:
     }
 
     record* on_done(outcome how) noexcept override {
-        if (how != outcome::stopped) result_.take_from(task_access::result(work_));
+        if (how != outcome::stopped && !result_.take_from(task_access::result(work_))) how = outcome::error;
         task_access::destroy(work_);
         this->release();  // the handle's reference: there is no handle
         return this->end_child(how, nullptr);

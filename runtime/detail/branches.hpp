@@ -34,10 +34,10 @@ public:
         task_access::make_root(work, *this);
     }
     record* on_done(outcome how) noexcept override {
-        ended = how;
         // The frame goes now, not with the awaiter: its parameters may be what another branch waits for (a channel's sender).
-        if (how != outcome::stopped) result.take_from(task_access::result(work));
+        if (how != outcome::stopped && !result.take_from(task_access::result(work))) how = outcome::error;
         task_access::destroy(work);
+        ended = how;
         return group_.branch_done(*this, index_, how);
     }
     task<T> work;

@@ -15,6 +15,7 @@
 namespace belay::detail {
 namespace {
 constexpr std::size_t reported_survivors = 64;
+constexpr std::int64_t end_of_idle_threads_ns = 200'000'000;  // what threads that only have to leave get in any case
 
 /// What is leaked stays reachable, for debuggers and for leak checkers.
 struct abandoned_runtime {
@@ -70,8 +71,10 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
         watcher->tasks_leaked(name, "shutdown", report->survivors, report->abandoned);
     }
     std::size_t stuck = stop_workers(deadline);
-    stuck += blocking->close(deadline);
-    for (const auto& pool : pools) stuck += pool->close(deadline);
+    // As in stop_workers(): an idle thread ends at once, but not in no time.
+    std::int64_t pools_deadline = std::max(deadline, saturating_add(now_ns(), end_of_idle_threads_ns));
+    stuck += blocking->close(pools_deadline);
+    for (const auto& pool : pools) stuck += pool->close(pools_deadline);
     dog->stop();
     // Promise 10: what has not ended is leaked with everything that it may touch, never destroyed by force.
     if (report->abandoned != 0 || stuck != 0) abandon(shared_from_this());
@@ -98,7 +101,7 @@ std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
     stopping_.store(true, std::memory_order_seq_cst);
     // A worker that is between two tasks ends at once; those inside a task get the rest of the grace, and together a little
     // more in case that the grace is over.
-    std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + 200'000'000);
+    std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + end_of_idle_threads_ns);
     for (bool some_run = true; some_run && now_ns() < limit;) {
         some_run = false;
         for (auto& w : workers) {

@@ -74,6 +74,9 @@ public:
     void set_stopped() noexcept { stopped_ = true; }
     [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
     void clear_stopped() noexcept { stopped_ = false; }
+    /// Why a child that has ended was stopped; its node may be gone by then.
+    void set_stop_reason(stop_reason why) noexcept { stop_reason_ = why; }
+    [[nodiscard]] belay::stop_reason why_stopped() const noexcept { return stop_reason_; }
 
     std::uint64_t id = 0;             // unique in the runtime; branches carry that of the task they belong to
     const char* name = nullptr;       // lives as long as the record; null when it has none
@@ -81,6 +84,7 @@ public:
 
 private:
     bool stopped_ = false;  // here, in the padding of the stamp: a record's size is promised
+    stop_reason stop_reason_ = stop_reason::none;  // likewise
 
 protected:
     ~record() = default;

@@ -54,8 +54,8 @@ public:
             return std::move(value_);
         }
     }
-    /// Moves the outcome of another slot here. T's move must not throw, or the error becomes the outcome.
-    void take_from(result_slot& other) noexcept {
+    /// Moves the outcome of another slot here. When T's move throws, that error becomes the outcome. False: it is an error.
+    bool take_from(result_slot& other) noexcept {
         if (other.has_error()) {
             set_error(other.error_);
         } else if (other.has_value()) {
@@ -66,6 +66,7 @@ public:
                 set_error(std::current_exception());
             }
         }
+        return !has_error();
     }
 
 private:
@@ -93,7 +94,10 @@ public:
     void take() {
         if (error_) std::rethrow_exception(error_);
     }
-    void take_from(result_slot& other) noexcept { error_ = other.error_; }
+    bool take_from(result_slot& other) noexcept {
+        error_ = other.error_;
+        return !has_error();
+    }
 
 private:
     std::exception_ptr error_;

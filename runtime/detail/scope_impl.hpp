@@ -15,6 +15,8 @@ namespace belay {
 namespace detail {
 
 std::size_t worker_count(const runtime_core& core) noexcept;
+/// Where the running task awaits, or awaited last. Only inside a task.
+std::source_location awaiting_site() noexcept;
 
 /// Lets the coroutine that owns a scope put it under its own record before anything is spawned. Never suspends.
 struct open_scope : native_awaitable {
@@ -102,13 +104,13 @@ public:
     [[nodiscard]] joined_awaiter joined() noexcept { return joined_awaiter{*this}; }
 
     record* on_done(outcome how) noexcept override {
-        ended_ = how;
         if (how == outcome::stopped) scope_.any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
         if (work_) {
             // The frame goes now and not with the scope: its parameters may be what a child waits for.
-            if (how != outcome::stopped) result_.take_from(task_access::result(*work_));
+            if (how != outcome::stopped && !result_.take_from(task_access::result(*work_))) how = outcome::error;
             task_access::destroy(*work_);
         }
+        ended_ = how;
         if (how == outcome::error) scope_.failed(result_.error(), spawn_site(), true);
         return scope_.leave(scope::body_unit);
     }
@@ -154,7 +156,6 @@ public:
         : scope_room{s}, payload_{std::forward<G>(f), std::forward<Bs>(args)...} {}
     spawn_when_free_awaiter(spawn_when_free_awaiter&&) = default;
 
-    void set_await_site(std::source_location here) noexcept { at_ = here; }  // see promise::await_transform
     bool await_ready() { return try_reserve() && spend_budget(); }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) {
@@ -167,13 +168,14 @@ public:
     }
     auto await_resume() {
         if (closed_) throw scope_closed{};
-        return std::apply([&](auto&... parts) { return scope_->spawn_reserved(at_, std::move(parts)...); }, payload_);
+        // Here and not in await_suspend(), which is not called when there is room at once.
+        auto at = awaiting_site();
+        return std::apply([&](auto&... parts) { return scope_->spawn_reserved(at, std::move(parts)...); }, payload_);
     }
 
 private:
     bool try_reserve() { return reserved_ = scope_room::try_reserve(); }
     std::tuple<F, Args...> payload_;
-    std::source_location at_;
     bool reserved_ = false;
 };
 

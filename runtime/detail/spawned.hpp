@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <new>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -97,8 +98,21 @@ protected:
 template <class T, class F, class... Args>
 class spawned final : public spawned_result<T> {
 public:
-    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-    static void operator delete(void* block, std::size_t bytes) noexcept { pool_free(block, bytes); }
+    // The pool does not serve what is over-aligned: a callable that captures a SIMD type, or such an argument.
+    static void* operator new(std::size_t bytes) {
+        if constexpr (alignof(spawned) > pool_alignment) {
+            return ::operator new(bytes, std::align_val_t{alignof(spawned)});
+        } else {
+            return pool_allocate(bytes);
+        }
+    }
+    static void operator delete(void* block, std::size_t bytes) noexcept {
+        if constexpr (alignof(spawned) > pool_alignment) {
+            ::operator delete(block, bytes, std::align_val_t{alignof(spawned)});
+        } else {
+            pool_free(block, bytes);
+        }
+    }
 
     template <class G, class... Bs>
     spawned(scope& parent, std::source_location site, G&& callable, Bs&&... args)
@@ -119,7 +133,7 @@ public:
 
     record* on_done(outcome how) noexcept override {
         if (this->has_root_) {
-            if (how != outcome::stopped) this->result.take_from(task_access::result(root_));
+            if (how != outcome::stopped && !this->result.take_from(task_access::result(root_))) how = outcome::error;
             std::destroy_at(&root_);  // the frame, then the closure that it may refer to
         }
         std::destroy_at(&payload_);

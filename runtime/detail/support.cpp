@@ -29,6 +29,7 @@ bool operation::withdraw_stopped(record& rec) noexcept {
 }
 
 std::size_t worker_count(const runtime_core& core) noexcept { return core.workers.size(); }
+std::source_location awaiting_site() noexcept { return this_worker()->current()->leaf->site; }
 
 void fork(record& rec) noexcept { this_worker()->push_fork(rec); }
 std::coroutine_handle<> continue_in(record& rec) noexcept { return this_worker()->transfer(rec); }

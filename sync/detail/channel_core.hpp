@@ -235,7 +235,7 @@ private:
     struct wake_list {
         receiver_waiter* receiver = nullptr;
         sender_waiter* sender = nullptr;
-        waiter_queue<sender_waiter> closed_senders;
+        waiter_chain<sender_waiter> closed_senders;
         void run() noexcept {
             if (receiver != nullptr) receiver->grant();
             if (sender != nullptr) sender->grant();

@@ -41,6 +41,8 @@ protected:
 private:
     template <class>
     friend class waiter_queue;
+    template <class>
+    friend class waiter_chain;
     waiter* next_ = nullptr;
     waiter* prev_ = nullptr;
     bool linked_ = false;
@@ -78,6 +80,27 @@ private:
     waiter* head_ = nullptr;
     waiter* tail_ = nullptr;
     std::size_t size_ = 0;
+};
+
+/// Waiters that were unlinked and are to be completed once the lock is released. They do not count as linked: a stop that
+/// arrives meanwhile finds their completion under way and leaves them alone.
+template <class W>
+class waiter_chain {
+public:
+    void push(waiter& w) noexcept {
+        w.next_ = nullptr;
+        (tail_ != nullptr ? tail_->next_ : head_) = &w;
+        tail_ = &w;
+    }
+    W* pop() noexcept {
+        waiter* first = head_;
+        if (first != nullptr) head_ = first->next_;
+        return static_cast<W*>(first);
+    }
+
+private:
+    waiter* head_ = nullptr;
+    waiter* tail_ = nullptr;
 };
 
 }  // namespace belay::detail

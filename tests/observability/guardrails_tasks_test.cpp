@@ -71,6 +71,47 @@ TEST(LostError, AnErrorThatNobodySeesIsNamedWithItsSpawnSite) {
     EXPECT_NE(text.find(place(spawned)), std::string::npos) << text;
 }
 
+/// What is reported of a task that `spawn` starts in an isolating scope.
+std::string report_of_failure(auto spawn) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    rt.block_on(with_scope({.on_error = on_error::isolate}, spawn));
+    auto reports = captured.sink->of(guardrail::lost_error);
+    EXPECT_EQ(reports.size(), 1U);
+    return reports.empty() ? "" : reports[0].to_text();
+}
+
+TEST(LostError, EveryWayToSpawnNamesTheLineThatDidIt) {
+    unsigned line = 0;
+    auto text = report_of_failure([&](scope& s) -> task<> {
+        line = std::source_location::current().line() + 1;
+        co_await s.spawn_when_free(fails);  // there is room at once
+    });
+    EXPECT_NE(text.find(place(line)), std::string::npos) << text;
+    text = report_of_failure([&](scope& s) -> task<> {
+        line = std::source_location::current().line() + 1;
+        s.try_spawn(fails);
+        co_return;
+    });
+    EXPECT_NE(text.find(place(line)), std::string::npos) << text;
+}
+
+struct moves_once {
+    moves_once() = default;
+    moves_once(moves_once&& other) : moved{other.moved} {
+        if (++moved > 1) throw std::runtime_error("moved too often");
+    }
+    int moved = 0;
+};
+
+TEST(LostError, AResultThatCannotBeMovedOutOfItsFrameIsAnErrorOfTheTask) {
+    auto text = report_of_failure([](scope& s) -> task<> {
+        s.spawn([]() -> task<moves_once> { co_return moves_once{}; });
+        co_return;
+    });
+    EXPECT_NE(text.find("moved too often"), std::string::npos) << text;
+}
+
 TEST(LostError, AnErrorThatIsRethrownIsSilent) {
     test::captured_reports captured;
     runtime rt{with_policy("all=log")};

@@ -98,6 +98,23 @@ TEST_F(JoinHandle, JoiningAStoppedTaskThrowsTaskStoppedAndJoinOptionalIsEmpty) {
     });
 }
 
+TEST_F(JoinHandle, JoiningAStoppedTaskSaysWhyItWasStopped) {
+    rt.block_on([&]() -> task<> {
+        join_handle<> handle;
+        auto body = [&](scope& s) -> task<> {
+            handle = s.spawn(never);
+            co_return;
+        };
+        EXPECT_THROW(co_await with_scope({.deadline = 1ms}, body), deadline_exceeded);
+        try {
+            co_await handle.join();
+            ADD_FAILURE() << "it cannot have ended";
+        } catch (const task_stopped& stopped) {
+            EXPECT_EQ(stopped.reason(), stop_reason::deadline);
+        }
+    });
+}
+
 TEST_F(JoinHandle, JoinOptionalHoldsTheValueOfATaskThatEnded) {
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {

@@ -267,6 +267,22 @@ TEST_F(RuntimeShutdown, ClosesThePoolsOfTheUser) {
     EXPECT_EQ(pool.metrics().threads, 0U);
 }
 
+// Idle threads of a pool need a moment to leave, and that is no reason to abandon the runtime with its rings.
+TEST_F(RuntimeShutdown, WithoutGraceIdleThreadsOfAPoolAreNotAbandoned) {
+    std::weak_ptr<detail::runtime_core> core;
+    {
+        runtime rt{options()};
+        rt.block_on(with_scope([](scope& s) -> task<> {
+            for (int i = 0; i < 32; ++i)
+                s.spawn([]() -> task<> { co_await spawn_blocking([] { std::this_thread::sleep_for(20ms); }); });
+            co_return;
+        }));
+        core = rt.core().weak_from_this();
+        EXPECT_TRUE(rt.shutdown(0ns).clean());
+    }
+    EXPECT_TRUE(core.expired());
+}
+
 // The threads stay in the parent; a child that uses or destroys its copy must neither hang nor crash.
 TEST_F(RuntimeShutdown, AForkedChildMayDestroyItsCopyOfARuntime) {
     auto rt = std::make_unique<runtime>(options());

@@ -97,6 +97,22 @@ TEST_F(Task, OverAlignedResultsArriveAligned) {
     });
 }
 
+struct alignas(256) very_wide {
+    [[nodiscard]] bool aligned() const { return reinterpret_cast<std::uintptr_t>(this) % 256 == 0; }
+};
+
+TEST_F(Task, OverAlignedCapturesAreAligned) {
+    rt.block_on(with_scope([](scope& s) -> task<> {
+        for (int i = 0; i < 8; ++i) {
+            s.spawn([captured = very_wide{}]() -> task<> {
+                EXPECT_TRUE(captured.aligned());
+                co_return;
+            });
+        }
+        co_return;
+    }));
+}
+
 struct throws_when_made {
     explicit throws_when_made(int) { throw std::logic_error("constructor"); }
     throws_when_made(const throws_when_made&) = default;

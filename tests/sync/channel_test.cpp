@@ -251,6 +251,48 @@ TEST(Channel, NothingIsLostOrDoubledWhenSendersAreStoppedAtAnyMoment) {
     });
 }
 
+// A close and a stop reach for the same waiting senders: each of them is ended by one of the two.
+TEST(Channel, ACloseAndAStopMayMeetAtTheSameSenders) {
+    static constexpr int senders = 1'000;
+    belay::runtime runtime{{.workers = 2, .guardrails = "stall=off"}};  // one task waits for a thread
+    for (int round = 0; round < 50; ++round) {
+        auto [tx, rx] = belay::channel<int>(1);
+        EXPECT_TRUE(tx.try_send(0));
+        std::atomic<int> sending{0};
+        std::atomic<belay::scope*> meeting{nullptr};
+        std::atomic<bool> stopped{false};
+        std::thread closer{[&, &receiver = rx] {
+            meeting.wait(nullptr);
+            receiver.close();
+        }};
+        std::thread stopper{[&] {
+            meeting.wait(nullptr);
+            meeting.load()->request_stop();
+            stopped = true;
+        }};
+        runtime.block_on([&, &sender = tx]() -> task<> {
+            co_await belay::with_scope([&](belay::scope& s) -> task<> {
+                s.spawn([&]() -> task<> {  // keeps the scope alive until the stopper is through with it
+                    while (!stopped) std::this_thread::yield();
+                    co_return;
+                });
+                for (int i = 0; i < senders; ++i) {
+                    s.spawn([&sending, mine = sender]() mutable -> task<> {
+                        ++sending;
+                        (void)co_await mine.send(1);
+                    });
+                }
+                while (sending != senders) co_await belay::yield();
+                meeting = &s;
+                meeting.notify_all();
+            });
+        });
+        closer.join();
+        stopper.join();
+        EXPECT_EQ(rx.size(), 1U);
+    }
+}
+
 TEST(Channel, ManyProducersFromForeignThreadsMayTrySend) {
     belay::runtime runtime{{.workers = 2}};
     auto [tx, rx] = belay::channel<int>(16);
