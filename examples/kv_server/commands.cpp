@@ -58,9 +58,11 @@ struct folded_name {
 constexpr folded_name fold(std::string_view name) noexcept {
     folded_name folded;
     folded.hash = 2166136261U;
-    for (const char c : name) {
+    folded.size = std::min(name.size(), longest_name);  // GCC 14 does not see that it fits, and warns of an overflow
+    for (std::size_t i = 0; i < folded.size; ++i) {
+        const char c = name[i];
         const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-        folded.text[folded.size++] = lower;
+        folded.text[i] = lower;
         folded.hash = (folded.hash ^ static_cast<unsigned char>(lower)) * 16777619U;
     }
     return folded;
