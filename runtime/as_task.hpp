@@ -25,6 +25,13 @@ task<T> as_task(task<T>&& t) noexcept {
     return std::move(t);
 }
 
+template <class T>
+task<T> as_task(task<T>&) noexcept {
+    static_assert(
+        !std::is_same_v<T, T>,
+        "belay: a task is awaited once and is given away for it: write std::move(your_task), or pass make_task(...) directly");
+}
+
 /// An operation that has not been awaited yet, moved into the task's frame.
 template <class A>
     requires(!detail::is_task<std::remove_cvref_t<A>>)

@@ -19,7 +19,8 @@ runtime::~runtime() {
 shutdown_report runtime::shutdown(std::chrono::nanoseconds grace) {
     if (detail::this_worker() != nullptr)
         detail::misuse(
-            "shutdown() waits for all tasks and was called by one of them: call it from the thread that made the runtime");
+            "shutdown() waits for tasks and was called on a worker, which would block it: call it from the thread that made the "
+            "runtime");
     return core_->shutdown(grace);
 }
 

@@ -207,7 +207,8 @@ public:
     }
 
     /// Awaitable: suspends while the channel is full. `closed` if the receiver has gone or close() was called; `value` is then
-    /// untouched, as it is after a stop. The lvalue must live until the await ends.
+    /// untouched, as it is after a stop. The lvalue must live until the await ends; the rvalue moves into the operation and, if it
+    /// is not sent, goes with it.
     [[nodiscard]] send_awaiter<T> send(T& value) noexcept { return {core(), value}; }
     [[nodiscard]] send_value_op<T> send(T&& value) { return {core(), std::move(value)}; }
     /// Awaitable: a place in the channel, so that the message need only be made when there is room for it.
