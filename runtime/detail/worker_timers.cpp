@@ -1,0 +1,84 @@
+// A worker's turns at its driver port and its timers, its own and those that the watchdog takes for it.
+#include <belay/runtime/detail/worker.hpp>
+
+#include <algorithm>
+#include <mutex>
+
+namespace belay::detail {
+
+void worker::turn() noexcept {
+    turn_tick_ = 0;
+    port_->poll();
+    if (next_timer_ns() != timer_wheel::never_ns) fire_timers(now_ns());
+}
+
+void worker::arm_locked(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    timers_.insert(entry, deadline_ns);
+    next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+}
+
+bool worker::disarm_locked(timer_entry& entry) noexcept {
+    if (!timers_.remove(entry)) return false;
+    next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+    return true;
+}
+
+void worker::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+    entry.home = this;
+    std::scoped_lock guard(timer_lock_);
+    arm_locked(entry, deadline_ns);
+}
+
+bool worker::disarm(timer_entry& entry) noexcept {
+    std::scoped_lock guard(timer_lock_);
+    return disarm_locked(entry);
+}
+
+unsigned worker::fire_timers(std::int64_t now) noexcept {
+    if (next_timer_ns() > now) return 0;
+    timer_node* due = nullptr;
+    {
+        std::scoped_lock guard(timer_lock_);
+        due = timers_.expire(now);
+        next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+    }
+    unsigned fired = 0;
+    while (due != nullptr) {
+        timer_node* next = due->next;  // fire() may free the node
+        static_cast<timer_entry*>(due)->fire();
+        due = next;
+        ++fired;
+    }
+    if (fired != 0 && this_worker() == this) worker_counters::bump(counters.timers_fired, fired);
+    return fired;
+}
+
+std::size_t worker::timers() const noexcept {
+    std::scoped_lock guard(timer_lock_);
+    return timers_.size();
+}
+
+bool worker::take_over(std::int64_t now) noexcept {
+    bool found = port_->rescue();
+    found |= fire_timers(now) != 0;
+    if (record* rec = take_lifo()) {
+        core_.inject(*rec);
+        found = true;
+    }
+    return found;
+}
+
+bool worker::hand_over() noexcept {
+    bool found = false;
+    for (work_queue<record>* lane : {&fork_, &wake_}) {
+        for (std::size_t left = std::min<std::size_t>(lane->size(), 256); left > 0; --left) {
+            record* rec = lane->steal();
+            if (rec == nullptr) break;
+            core_.inject(*rec);
+            found = true;
+        }
+    }
+    return found;
+}
+
+}  // namespace belay::detail
