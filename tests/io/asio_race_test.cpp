@@ -84,7 +84,7 @@ TEST_F(AsioRace, WakesAreNotLost) {
 
 TEST_F(AsioRace, ACancelNeverLosesDataAndNeverTouchesTheFreed) {
     socket_pair pair;
-    constexpr int rounds = 50'000;
+    constexpr int rounds = 15'000;
     std::atomic<test_op*> target{nullptr};
     std::atomic<int> turn{0};  // odd: the canceller's
     std::thread canceller([&] {
@@ -165,7 +165,7 @@ TEST_F(AsioRace, AStoppedAcceptNeverLosesAConnection) {
 TEST_F(AsioRace, OwnersRescuersAndACancellerTogether) {
     auto second = bound_port(*driver_, 1);
     constexpr int slots = 32;
-    constexpr int rounds = 30'000;
+    constexpr int rounds = 10'000;
     struct slot {
         std::unique_ptr<socket_pair> pair = std::make_unique<socket_pair>();
         std::mutex lock;  // held by whoever uses the slot: pins `op`
