@@ -333,7 +333,9 @@ TEST_F(KvServer, AnAnnouncedLengthAllocatesNothing) {
         client.send("PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nv");
         EXPECT_EQ(client.read_reply(), pong);
     }
-    if (memory_is_telling) EXPECT_LT(server->kilobytes("VmHWM:"), before + 32 * 1024);  // of 25 GB that were announced
+    if (memory_is_telling) {
+        EXPECT_LT(server->kilobytes("VmHWM:"), before + 32 * 1024);  // of 25 GB that were announced
+    }
 }
 
 TEST_F(KvServer, HoldsLargeValues) {
@@ -385,7 +387,9 @@ TEST_F(KvServer, RunsNoFurtherAheadThanItsClientReads) {
         EXPECT_LE(info("total_commands_processed") - commands_before, read + asked + in_between / megabyte);
         ASSERT_TRUE(client.read_exact(expected.size()) == expected);
     }
-    if (memory_is_telling) EXPECT_LT(server->kilobytes("VmHWM:"), before + 64 * 1024);
+    if (memory_is_telling) {
+        EXPECT_LT(server->kilobytes("VmHWM:"), before + 64 * 1024);
+    }
 }
 
 TEST_F(KvServer, StopsReadingFromAClientThatDoesNotRead) {
@@ -400,7 +404,9 @@ TEST_F(KvServer, StopsReadingFromAClientThatDoesNotRead) {
         sent += taken;
         ASSERT_LT(sent, 2 * in_between) << "the server reads on, though nobody takes its replies";
         unmoved = taken == 0 ? unmoved + 1 : 0;
-        if (taken == 0) EXPECT_LE(info("total_net_input_bytes"), sent + megabyte);
+        if (taken == 0) {
+            EXPECT_LE(info("total_net_input_bytes"), sent + megabyte);
+        }
     }
     const std::string reply = bulk(payload);
     for (std::size_t i = 0; i < sent / echo.size(); ++i) ASSERT_TRUE(client.read_exact(reply.size()) == reply);
