@@ -39,7 +39,8 @@ struct runtime_options {
     std::chrono::milliseconds shutdown_grace{5'000};
     /// Guardrail policy, e.g. "stall=panic:50ms,lock=log"; BELAY_GUARDRAILS is applied on top of it.
     std::string guardrails{};
-    /// Microseconds an idle worker looks for work before it sleeps; negative: calibrated at start, 0: never.
+    /// Microseconds an idle worker looks for work before it sleeps, while I/O is in flight or another worker runs; negative:
+    /// calibrated at start, 0: never.
     int spin_us = -1;
 };
 

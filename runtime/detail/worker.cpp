@@ -2,7 +2,6 @@
 
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
-#include <belay/runtime/detail/stop_walk.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/task.hpp>
 

@@ -81,21 +81,6 @@ std::string report_of_failure(auto spawn) {
     return reports.empty() ? "" : reports[0].to_text();
 }
 
-TEST(LostError, EveryWayToSpawnNamesTheLineThatDidIt) {
-    unsigned line = 0;
-    auto text = report_of_failure([&](scope& s) -> task<> {
-        line = std::source_location::current().line() + 1;
-        co_await s.spawn_when_free(fails);  // there is room at once
-    });
-    EXPECT_NE(text.find(place(line)), std::string::npos) << text;
-    text = report_of_failure([&](scope& s) -> task<> {
-        line = std::source_location::current().line() + 1;
-        s.try_spawn(fails);
-        co_return;
-    });
-    EXPECT_NE(text.find(place(line)), std::string::npos) << text;
-}
-
 struct moves_once {
     moves_once() = default;
     moves_once(moves_once&& other) : moved{other.moved} {

@@ -271,10 +271,14 @@ TEST_F(RuntimeShutdown, ClosesThePoolsOfTheUser) {
 TEST_F(RuntimeShutdown, WithoutGraceIdleThreadsOfAPoolAreNotAbandoned) {
     std::weak_ptr<detail::runtime_core> core;
     {
-        runtime rt{options()};
-        rt.block_on(with_scope([](scope& s) -> task<> {
-            for (int i = 0; i < 32; ++i)
-                s.spawn([]() -> task<> { co_await spawn_blocking([] { std::this_thread::sleep_for(20ms); }); });
+        constexpr unsigned threads = 32;
+        auto with_threads = options();
+        with_threads.blocking_threads = threads;
+        runtime rt{with_threads};
+        std::latch all_run{threads};
+        rt.block_on(with_scope([&](scope& s) -> task<> {
+            for (unsigned i = 0; i < threads; ++i)
+                s.spawn([&]() -> task<> { co_await spawn_blocking([&] { all_run.arrive_and_wait(); }); });
             co_return;
         }));
         core = rt.core().weak_from_this();
