@@ -2,6 +2,7 @@
 // never lost).
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
@@ -554,9 +555,16 @@ TEST_F(Scope, AStopEndsTheWaitForRoomAndSpawnsNothing) {
 }
 
 TEST_F(Scope, AStopOfTheScopeItselfEndsTheWaitForRoom) {
+    gate shut;
+    struct opens_at_its_end {
+        gate& held;
+        ~opens_at_its_end() { held.open(); }
+    };
     run([&]() -> task<> {
         co_await with_scope({.max_tasks = 1}, [&](scope& s) -> task<> {
-            s.spawn(never);
+            // Its place is taken until the body has unwound: a stop does not end it.
+            s.spawn([&]() -> task<> { co_await shield(shut.wait()); });
+            const opens_at_its_end unwound{shut};
             s.request_stop();
             co_await s.spawn_when_free(never);
             ADD_FAILURE() << "went on in a stopped scope";
