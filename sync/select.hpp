@@ -12,6 +12,8 @@
 // Everything else is refused when it is compiled: tasks, I/O, timeouts, other selects, operations of other libraries. They can be
 // stopped, but whether they happened is known only when they have ended, so two of them may have: use when_any, which stops and
 // awaits the losers and returns what they still produced.
+//
+// select(biased, rx.recv(), sleep_for(0s)) does not wait: a sleep of nothing can happen at once.
 #pragma once
 
 #include <belay/runtime/detail/selection.hpp>
@@ -232,9 +234,10 @@ auto make_select(As&&... operations) {
 /// Awaitable: suspends until one of the operations can happen, lets exactly that one happen, and returns its index and result
 /// as a select_result; an error of it (join of a task that failed) is thrown. If several can happen at once a random one
 /// is tried first, so none is starved by the others; after select(biased, ...) the first as they are written.
-/// On stop: none has happened, and values that were to be sent are untouched; if one had happened already it is delivered.
+/// On stop: none has happened; if one had happened already it is delivered. A send() that did not happen leaves its lvalue
+/// untouched; a temporary goes with the select, so send an lvalue, or reserve().
 /// Each operation must be able to wait as if it stood alone: what it refers to outlives the await, a receiver and a join handle
-/// are given once. O(operations), no allocation.
+/// are given once; mutexes, events, semaphores and senders may occur several times. O(operations), no allocation. Up to 64 operations.
 template <class... As>
 [[nodiscard]] auto select(As&&... operations) {
     return detail::make_select<false>(std::forward<As>(operations)...);
