@@ -25,5 +25,8 @@
 #include <belay/runtime/when_any.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
+#include <belay/sync/event.hpp>
 #include <belay/sync/mutex.hpp>
+#include <belay/sync/select.hpp>
+#include <belay/sync/semaphore.hpp>
 #include <belay/sync/sync_mutex.hpp>

@@ -134,10 +134,11 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
     {
         std::scoped_lock guard(child.join_lock_);
         joiner = child.joiner_;
+        if (joiner != nullptr && !joiner->claim()) joiner = nullptr;
         // release, pairs with ended(): the result is visible.
         child.ended_.store(true, std::memory_order_release);
     }
-    if (joiner != nullptr) joiner->complete(outcome::value);
+    if (joiner != nullptr) joiner->grant();
     child.release();
     return leave(child_unit);
 }
@@ -315,22 +316,29 @@ record* child_record::end_child(outcome how, const std::exception_ptr* error) no
 // ---- join ------------------------------------------------------------------------------------------------------
 
 bool join_operation::start() noexcept {
-    enum class found : std::uint8_t { waiting, stopped, ended } now = found::waiting;
-    {
-        std::scoped_lock guard(child_->join_lock_);
-        if (stopped_early_) {
-            now = found::stopped;
-        } else if (child_->ended()) {
-            now = found::ended;
-        } else {
-            if (child_->joiner_ != nullptr) misuse("two tasks join the same join_handle at once: join a task once");
-            child_->joiner_ = this;
-        }
+    switch (start_waiting()) {
+    case started::waiting: return true;
+    case started::done: return !complete_inline();
+    case started::stopped: complete(outcome::stopped); return true;
     }
-    if (now == found::waiting) return true;
-    if (now == found::ended) return !complete_inline();
-    complete(outcome::stopped);
     return true;
+}
+
+started join_operation::start_waiting() noexcept {
+    std::scoped_lock guard(child_->join_lock_);
+    if (stopped_early_) return started::stopped;
+    if (child_->ended()) return claim() ? started::done : started::stopped;
+    if (child_->joiner_ != nullptr) {
+        if (same_selection(*child_->joiner_)) misuse("select() was given join() of the same task twice: give it once");
+        misuse("two tasks join the same join_handle at once: join a task once");
+    }
+    child_->joiner_ = this;
+    return started::waiting;
+}
+
+void join_operation::withdraw(grant_list&) noexcept {
+    std::scoped_lock guard(child_->join_lock_);
+    if (child_->joiner_ == this) child_->joiner_ = nullptr;
 }
 
 void join_operation::request_stop(stop_walk&) noexcept {

@@ -22,7 +22,21 @@ bool sleep_awaiter::start() noexcept {
     return true;
 }
 
-void sleep_awaiter::fire() noexcept { complete_fair(outcome::value); }
+void sleep_awaiter::fire() noexcept {
+    if (selection_ != nullptr) return selection_->timer_fired(arm_);
+    complete_fair(outcome::value);
+}
+
+started sleep_awaiter::start_waiting() noexcept {
+    prepare();
+    selection_->timer_armed();
+    home->arm(*this, when_.resolve(now_ns()));
+    return started::waiting;
+}
+
+void sleep_awaiter::withdraw(grant_list&) noexcept {
+    if (home->disarm(*this)) selection_->timer_disarmed();
+}
 
 void sleep_awaiter::request_stop(stop_walk&) noexcept {
     {

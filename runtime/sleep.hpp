@@ -2,6 +2,7 @@
 #pragma once
 
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/selection.hpp>
 #include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/operation.hpp>
 
@@ -12,12 +13,12 @@
 namespace belay {
 namespace detail {
 
-class [[nodiscard("belay: write co_await belay::sleep_for(...)")]] sleep_awaiter final : public operation,
+class [[nodiscard("belay: write co_await belay::sleep_for(...)")]] sleep_awaiter final : public claimable,
                                                                                          private timer_entry,
                                                                                          public native_awaitable {
 public:
     explicit sleep_awaiter(deadline when) noexcept : when_{when} {}
-    sleep_awaiter(sleep_awaiter&& other) noexcept : operation(std::move(other)), when_{other.when_} {}
+    sleep_awaiter(sleep_awaiter&& other) noexcept : claimable(std::move(other)), when_{other.when_} {}
 
     static bool await_ready() noexcept { return false; }
     template <class P>
@@ -30,6 +31,11 @@ public:
 
     void request_stop(stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "sleep"; }
+
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    bool try_now() const noexcept { return when_.passed(); }
+    started start_waiting() noexcept;
+    void withdraw(grant_list&) noexcept;
 
 private:
     void prepare() noexcept;  // sets the home worker before a stopper can see the operation

@@ -23,6 +23,10 @@ template <class T>
 class sender;
 template <class T>
 class receiver;
+namespace detail {
+template <class T>
+class send_value_arm;
+}
 
 /// The right to send one message without waiting. Move-only; dropping it gives the room back.
 template <class T>
@@ -65,11 +69,7 @@ public:
     send_awaiter(send_awaiter&& o) noexcept : detail::channel_sender_waiter<T>{std::move(o)} { this->value = o.value; }
 
     bool await_ready() noexcept {
-        switch (this->core->try_send(*this->value)) {
-        case core_type::attempt::full: return false;
-        case core_type::attempt::closed: this->closed = true; break;
-        case core_type::attempt::done: break;
-        }
+        if (!try_now()) return false;
         finished_ = true;
         return detail::spend_budget();
     }
@@ -83,14 +83,23 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_sending(*this)) {
-        case core_type::started::waiting: return true;
-        case core_type::started::done: return !this->complete_inline();
-        case core_type::started::stopped: this->give_up(); return true;
+        case detail::started::waiting: return true;
+        case detail::started::done: return !this->complete_inline();
+        case detail::started::stopped: this->give_up(); return true;
         }
         return true;
     }
     send_status await_resume() const noexcept { return this->closed ? send_status::closed : send_status::sent; }
     [[nodiscard]] const char* what() const noexcept override { return "channel.send"; }
+
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    bool try_now() noexcept {
+        auto attempt = this->core->try_send(*this->value);
+        if (attempt == core_type::attempt::closed) this->closed = true;
+        return attempt != core_type::attempt::full;
+    }
+    detail::started start_waiting() noexcept { return this->core->start_sending(*this); }
+    void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:
     bool finished_ = false;
@@ -100,15 +109,38 @@ private:
 template <class T>
 class [[nodiscard("belay: write co_await tx.send(value)")]] send_value_op : public detail::native_awaitable {
 public:
+    using select_arm = detail::send_value_arm<T>;
     send_value_op(detail::channel_core<T>* core, T&& value) : core_{core}, value_{std::move(value)} {}
     send_value_op(send_value_op&&) = default;
     send_awaiter<T> operator co_await() & noexcept { return {core_, value_}; }
     send_awaiter<T> operator co_await() && noexcept { return {core_, value_}; }
 
 private:
+    friend select_arm;
     detail::channel_core<T>* core_;
     T value_;
 };
+
+namespace detail {
+
+/// send() of a temporary as an arm of select(): the value moves with the arm until the arm is in its place.
+template <class T>
+class send_value_arm {
+public:
+    explicit send_value_arm(send_value_op<T>&& op) noexcept : value_{std::move(op.value_)}, send_{op.core_, value_} {}
+    send_value_arm(send_value_arm&& o) noexcept : value_{std::move(o.value_)}, send_{o.send_.core, value_} {}
+    bool try_now() noexcept { return send_.try_now(); }
+    void attach(selection& s, unsigned arm) noexcept { send_.attach(s, arm); }
+    started start_waiting() noexcept { return send_.start_waiting(); }
+    void withdraw(grant_list& served) noexcept { send_.withdraw(served); }
+    send_status await_resume() const noexcept { return send_.await_resume(); }
+
+private:
+    T value_;
+    send_awaiter<T> send_;
+};
+
+}  // namespace detail
 
 template <class T>
 class [[nodiscard("belay: write co_await tx.reserve()")]] reserve_awaiter final : public detail::channel_sender_waiter<T>,
@@ -121,11 +153,7 @@ public:
     reserve_awaiter(reserve_awaiter&& o) noexcept : detail::channel_sender_waiter<T>{std::move(o)}, keep_{std::move(o.keep_)} {}
 
     bool await_ready() noexcept {
-        switch (this->core->try_reserve()) {
-        case core_type::attempt::full: return false;
-        case core_type::attempt::closed: this->closed = true; break;
-        case core_type::attempt::done: break;
-        }
+        if (!try_now()) return false;
         finished_ = true;
         return detail::spend_budget();
     }
@@ -139,14 +167,23 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_sending(*this)) {
-        case core_type::started::waiting: return true;
-        case core_type::started::done: return !this->complete_inline();
-        case core_type::started::stopped: this->give_up(); return true;
+        case detail::started::waiting: return true;
+        case detail::started::done: return !this->complete_inline();
+        case detail::started::stopped: this->give_up(); return true;
         }
         return true;
     }
     permit<T> await_resume() noexcept { return this->closed ? permit<T>{} : permit<T>{std::move(keep_)}; }
     [[nodiscard]] const char* what() const noexcept override { return "channel.reserve"; }
+
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    bool try_now() noexcept {
+        auto attempt = this->core->try_reserve();
+        if (attempt == core_type::attempt::closed) this->closed = true;
+        return attempt != core_type::attempt::full;
+    }
+    detail::started start_waiting() noexcept { return this->core->start_sending(*this); }
+    void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:
     std::shared_ptr<core_type> keep_;
@@ -163,7 +200,7 @@ public:
     recv_awaiter(recv_awaiter&& o) noexcept : detail::channel_receiver_waiter<T>{std::move(o)} {}
 
     bool await_ready() noexcept {
-        if (!this->core->try_recv(this->message)) return false;
+        if (!try_now()) return false;
         finished_ = true;
         return detail::spend_budget();
     }
@@ -177,14 +214,19 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_receiving(*this)) {
-        case core_type::started::waiting: return true;
-        case core_type::started::done: return !this->complete_inline();
-        case core_type::started::stopped: this->give_up(); return true;
+        case detail::started::waiting: return true;
+        case detail::started::done: return !this->complete_inline();
+        case detail::started::stopped: this->give_up(); return true;
         }
         return true;
     }
     std::optional<T> await_resume() noexcept { return std::move(this->message); }
     [[nodiscard]] const char* what() const noexcept override { return "channel.recv"; }
+
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    bool try_now() noexcept { return this->core->try_recv(this->message); }
+    detail::started start_waiting() noexcept { return this->core->start_receiving(*this); }
+    void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:
     bool finished_ = false;

@@ -53,15 +53,26 @@ public:
             detail::schedule_fair(rec);
             return true;
         }
-        return !suspend_on(rec) || start();
+        if (!suspend_on(rec)) return true;
+        switch (start_waiting()) {
+        case detail::started::waiting: return true;
+        case detail::started::done: return !complete_inline();
+        case detail::started::stopped: give_up(); return true;
+        }
+        return true;
     }
     mutex_guard await_resume() noexcept { return mutex_guard{*mutex_}; }
+
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    inline bool try_now() noexcept;
+    inline detail::started start_waiting() noexcept;
+    inline void withdraw(detail::grant_list&) noexcept;
+
     inline void request_stop(detail::stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "mutex.lock"; }
 
 private:
     friend class mutex;
-    inline bool start() noexcept;
     mutex* mutex_;
     bool finished_ = false;
 };
@@ -96,7 +107,8 @@ private:
         detail::waiter* next = nullptr;
         {
             std::scoped_lock guard(lock_);
-            next = waiters_.pop();
+            do next = waiters_.pop();
+            while (next != nullptr && !next->claim());
             // Still held, by the next one; or everybody gave up.
             if (next == nullptr) {
                 state_.store(state::free, std::memory_order_release);
@@ -116,31 +128,36 @@ void mutex_guard::unlock() noexcept {
     if (mutex* m = std::exchange(mutex_, nullptr)) m->release();
 }
 
+bool mutex_awaiter::try_now() noexcept { return mutex_->try_acquire(); }
+
 bool mutex_awaiter::await_ready() noexcept {
-    finished_ = mutex_->try_acquire();
+    finished_ = try_now();
     return finished_ && detail::spend_budget();
 }
 
-bool mutex_awaiter::start() noexcept {
-    {
-        std::scoped_lock guard(mutex_->lock_);
-        if (!stopped_early()) {
-            auto seen = mutex_->state_.load(std::memory_order_relaxed);
-            for (;;) {
-                // Free: take it. Held: announce a waiter, so that release() comes to the queue; it then waits for lock_.
-                auto wanted = seen == mutex::state::free ? mutex::state::held : mutex::state::contended;
-                if (mutex_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acquire)) break;
-            }
-            if (seen != mutex::state::free) {
-                mutex_->waiters_.push(*this);
-                return true;
-            }
-            finished_ = true;
-        }
+detail::started mutex_awaiter::start_waiting() noexcept {
+    std::scoped_lock guard(mutex_->lock_);
+    if (stopped_early()) return detail::started::stopped;
+    auto seen = mutex_->state_.load(std::memory_order_relaxed);
+    for (;;) {
+        // Free: take it. Held: announce a waiter, so that release() comes to the queue; it then waits for lock_.
+        auto wanted = seen == mutex::state::free ? mutex::state::held : mutex::state::contended;
+        if (mutex_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acquire)) break;
     }
-    if (finished_) return !complete_inline();
-    give_up();
-    return true;
+    if (seen != mutex::state::free) {
+        mutex_->waiters_.push(*this);
+        return detail::started::waiting;
+    }
+    // Taken first and claimed then, because try_lock() takes it without lock_: a claim could find the mutex gone. Given back
+    // when another arm has won meanwhile: nobody waits, since whoever wants to needs lock_ for it.
+    if (claim()) return detail::started::done;
+    mutex_->state_.store(mutex::state::free, std::memory_order_release);
+    return detail::started::stopped;
+}
+
+void mutex_awaiter::withdraw(detail::grant_list&) noexcept {
+    std::scoped_lock guard(mutex_->lock_);
+    mutex_->waiters_.unlink(*this);  // `contended` may stay, as in request_stop()
 }
 
 void mutex_awaiter::request_stop(detail::stop_walk&) noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <belay/runtime/detail/group.hpp>
+#include <belay/runtime/detail/selection.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 
 #include <atomic>
@@ -57,16 +58,20 @@ protected:
 };
 
 /// Waits for a child to end.
-class join_operation : public operation {
+class join_operation : public claimable {
 public:
     explicit join_operation(child_record& child) noexcept : child_{&child} {}
-    join_operation(join_operation&& other) noexcept : operation(std::move(other)), child_{other.child_} {}
+    join_operation(join_operation&& other) noexcept : claimable(std::move(other)), child_{other.child_} {}
     void request_stop(stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "join"; }
 
+    // ---- as an arm of select() ---------------------------------------------------------------------------------
+    bool try_now() const noexcept { return child_->ended(); }
+    started start_waiting() noexcept;
+    void withdraw(grant_list&) noexcept;
+
 protected:
     ~join_operation() = default;
-    bool ready() const noexcept { return child_->ended(); }
     bool start() noexcept;
     child_record* child_;
 

@@ -37,6 +37,11 @@ public:
         return kind_ == kind::absolute ? ns_ : saturating_add(now, ns_);
     }
     [[nodiscard]] constexpr bool set() const noexcept { return kind_ != kind::none; }
+    /// Reads the clock only for a time point.
+    [[nodiscard]] bool passed() const noexcept {
+        if (kind_ == kind::absolute) return ns_ <= saturating_ns(std::chrono::steady_clock::now().time_since_epoch());
+        return kind_ == kind::relative && ns_ <= 0;
+    }
 
 private:
     enum class kind : std::uint8_t { none, relative, absolute };

@@ -54,6 +54,8 @@ public:
     void set_current(record* rec) noexcept { current_.store(rec, std::memory_order_relaxed); }
     [[nodiscard]] record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
     bool spend_budget() noexcept { return --budget_ >= 0; }
+    /// Cheap, and good in its high bits only.
+    std::uint32_t random() noexcept { return rng_ = rng_ * 1664525U + 1013904223U; }
     [[nodiscard]] std::uint64_t next_id() noexcept {
         if (ids_ % runtime_core::id_block == 0) ids_ = core_.take_ids();
         return ++ids_;

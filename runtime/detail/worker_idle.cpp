@@ -35,7 +35,7 @@ record* worker::search() noexcept {
         searching_ = true;
     }
     for (int pass = 0; pass < 2; ++pass) {
-        unsigned start = pass == 0 ? last_victim_ : (rng_ = rng_ * 1664525U + 1013904223U) % count;
+        unsigned start = pass == 0 ? last_victim_ : random() % count;
         for (unsigned i = 0; i < count; ++i) {
             unsigned victim = (start + i) % count;
             if (victim == index_) continue;

@@ -94,20 +94,20 @@ public:
         return attempt::done;
     }
 
-    enum class started : std::uint8_t { waiting, done, stopped };
     /// For send() and reserve() after their fast path: takes the room, or waits for it.
     started start_sending(sender_waiter& w) noexcept {
         receiver_waiter* wake = nullptr;
         {
             std::scoped_lock guard(lock_);
             if (w.stopped_early()) return started::stopped;
+            if (!closed_ && (used_ == capacity_ || !senders_.empty())) {
+                senders_.push(w);
+                return started::waiting;
+            }
+            if (!w.claim()) return started::stopped;
             if (closed_) {
                 w.closed = true;
                 return started::done;
-            }
-            if (used_ == capacity_ || !senders_.empty()) {
-                senders_.push(w);
-                return started::waiting;
             }
             wake = give_room(w);
         }
@@ -117,7 +117,7 @@ public:
 
     /// A permit's message: there is room for it by construction. False when the receiver has gone; the value is untouched.
     bool send_reserved(T& value) noexcept {
-        receiver_waiter* wake = nullptr;
+        wake_list wake;
         {
             std::scoped_lock guard(lock_);
             --permits_;
@@ -125,9 +125,10 @@ public:
                 --used_;
                 return false;
             }
-            wake = deliver(value);
+            wake.receiver = deliver(value);
+            room_came_free(wake);  // if a receiver got the message directly
         }
-        if (wake != nullptr) wake->grant();
+        wake.run();
         return true;
     }
     void return_permit() noexcept {
@@ -159,10 +160,11 @@ public:
             std::scoped_lock guard(lock_);
             if (w.stopped_early()) return started::stopped;
             if (count_ == 0 && !ended()) {
-                if (receiver_ != nullptr) misuse("two tasks receive from one channel at once: give each its own channel");
+                if (receiver_ != nullptr) refuse_second(w);
                 receiver_ = &w;
                 return started::waiting;
             }
+            if (!w.claim()) return started::stopped;
             if (count_ != 0) take_front(w.message, wake);
         }
         wake.run();
@@ -202,6 +204,16 @@ public:
         for (std::optional<T> message; try_recv(message) && message;) message.reset();
     }
 
+    /// Another arm has won: forgets the waiter, wherever it is.
+    void withdraw(sender_waiter& w) noexcept {
+        std::scoped_lock guard(lock_);
+        senders_.unlink(w);
+    }
+    void withdraw(receiver_waiter& w) noexcept {
+        std::scoped_lock guard(lock_);
+        (void)unwait(w);
+    }
+
     spin_lock& lock() noexcept { return lock_; }
     waiter_queue<sender_waiter>& senders() noexcept { return senders_; }
     /// Under the lock: takes a waiting receiver back; false when it was not waiting.
@@ -231,24 +243,30 @@ private:
         ~slot() {}
         T value;
     };
-    /// Whom to resume once the lock is released: at most one sender, at most one receiver, or, on close, a list of senders.
+    /// Whom to resume once the lock is released. All of them are claimed.
     struct wake_list {
         receiver_waiter* receiver = nullptr;
-        sender_waiter* sender = nullptr;
-        waiter_chain<sender_waiter> closed_senders;
+        waiter_chain<sender_waiter> senders;
         void run() noexcept {
             if (receiver != nullptr) receiver->grant();
-            if (sender != nullptr) sender->grant();
-            while (sender_waiter* w = closed_senders.pop()) w->grant();
+            while (sender_waiter* w = senders.pop()) w->grant();
         }
     };
 
+    // Invariant, whenever the lock is released: senders wait only while there is no room, and a receiver only while there is no
+    // message. (A sender or receiver whose select has been won by another arm still counts here until it is taken back.)
+
     [[nodiscard]] bool ended() const noexcept { return closed_ && count_ == 0 && permits_ == 0; }
 
-    /// Hands the value to the waiting receiver or puts it into the ring; the room has been counted. Returns whom to wake.
+    [[noreturn]] void refuse_second(const receiver_waiter& w) const noexcept {
+        if (receiver_->same_selection(w)) misuse("select() was given recv() of the same receiver twice: give it once");
+        misuse("two tasks receive from one channel at once: give each its own channel");
+    }
+    /// Hands the value to the waiting receiver or puts it into the ring; the room has been counted. Returns whom to wake. If it
+    /// returns somebody, room came free.
     receiver_waiter* deliver(T& value) noexcept {
-        if (receiver_ != nullptr) {
-            receiver_waiter* w = std::exchange(receiver_, nullptr);
+        receiver_waiter* w = std::exchange(receiver_, nullptr);
+        if (w != nullptr && w->claim()) {
             w->message.emplace(std::move(value));
             --used_;
             return w;
@@ -284,19 +302,26 @@ private:
         head_ = (head_ + 1) % capacity_;
         --count_;
     }
+    /// More than one sender may fit in: a message that a receiver gets directly gives its room back at once.
     void room_came_free(wake_list& wake) noexcept {
-        if (used_ == capacity_ || senders_.empty()) return;
-        wake.sender = senders_.pop();
-        if (receiver_waiter* r = give_room(*wake.sender)) wake.receiver = r;
+        while (used_ != capacity_ && !senders_.empty()) {
+            sender_waiter* next = senders_.pop();
+            if (!next->claim()) continue;
+            if (receiver_waiter* r = give_room(*next)) wake.receiver = r;
+            wake.senders.push(*next);
+        }
     }
     void end_of_stream(wake_list& wake) noexcept {
-        if (receiver_ != nullptr && ended()) wake.receiver = std::exchange(receiver_, nullptr);
+        if (receiver_ == nullptr || !ended()) return;
+        receiver_waiter* w = std::exchange(receiver_, nullptr);
+        if (w->claim()) wake.receiver = w;
     }
     void close_locked(wake_list& wake) noexcept {
         closed_ = true;
         while (sender_waiter* w = senders_.pop()) {
+            if (!w->claim()) continue;
             w->closed = true;
-            wake.closed_senders.push(*w);
+            wake.senders.push(*w);
         }
         end_of_stream(wake);
     }
@@ -307,7 +332,7 @@ private:
     bool receiver_gone_ = false;
     std::size_t head_ = 0;
     std::size_t count_ = 0;
-    std::size_t used_ = 0;     // messages and permits, at most capacity_
+    std::size_t used_ = 0;  // messages and permits, at most capacity_
     std::size_t permits_ = 0;
     std::size_t peak_ = 0;
     std::size_t sender_handles_ = 1;

@@ -2,23 +2,20 @@
 // spin lock, and the protocol by which a stop takes one out again.
 #pragma once
 
+#include <belay/runtime/detail/selection.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
-#include <belay/runtime/operation.hpp>
-
-#include <cstdint>
 
 namespace belay::detail {
 
-/// An operation that waits in some object's queue. Its fields are guarded by that object's lock; once it is unlinked it
-/// belongs to whoever unlinked it, who completes it after the lock is released.
-class waiter : public operation {
+/// An operation that waits in some object's queue. Its fields are guarded by that object's lock; whoever unlinks it asks for its
+/// claim(). If it gets that, the waiter belongs to it, and is completed after the lock is released.
+class waiter : public claimable {
 public:
     waiter() = default;
-    waiter(waiter&& other) noexcept : operation(std::move(other)) {}
+    waiter(waiter&& other) noexcept : claimable(std::move(other)) {}
     [[nodiscard]] bool linked() const noexcept { return linked_; }
     /// A stop came between publication and start: do not link it. Under the object's lock.
     [[nodiscard]] bool stopped_early() const noexcept { return stopped_early_; }
-    void grant() noexcept { complete(outcome::value); }
     void give_up() noexcept { complete(outcome::stopped); }
 
 protected:
@@ -68,6 +65,10 @@ public:
         W* first = front();
         if (first != nullptr) remove(*first);
         return first;
+    }
+    /// Takes back what may have been taken out already.
+    void unlink(waiter& w) noexcept {
+        if (w.linked_) remove(w);
     }
     void remove(waiter& w) noexcept {
         (w.prev_ != nullptr ? w.prev_->next_ : head_) = w.next_;

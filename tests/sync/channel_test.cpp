@@ -151,6 +151,96 @@ TEST(Channel, DroppingAPermitGivesItsPlaceToTheNextSender) {
     });
 }
 
+// The receiver takes the message out of the permit's hand, so the permit's place is free again.
+TEST(Channel, APermitsMessageToAWaitingReceiverMakesRoomForAWaitingSender) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(1);
+            auto permit = co_await tx.reserve();
+            s.spawn(send_all, std::move(tx), 2, 1);
+            std::vector<int> received;
+            s.spawn([&received, from = std::move(rx)]() mutable -> task<> {
+                while (auto message = co_await from.recv()) received.push_back(*message);
+            });
+            for (int i = 0; i < 10; ++i) co_await belay::yield();
+            EXPECT_EQ(permit.send(1), send_status::sent);
+            while (received.size() != 2) co_await belay::yield();
+            EXPECT_EQ(received, (std::vector{1, 2}));
+        });
+    });
+}
+
+TEST(Channel, AReturnedPermitMakesRoomForAllSendersThatFit) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(1);
+            auto permit = co_await tx.reserve();
+            int sent = 0;
+            for (int i = 1; i <= 2; ++i)
+                s.spawn(
+                    [&sent](belay::sender<int> mine, int value) -> task<> {
+                        EXPECT_EQ(co_await mine.send(value), send_status::sent);
+                        ++sent;
+                    },
+                    tx, i);
+            std::vector<int> received;
+            s.spawn([&received, from = std::move(rx)]() mutable -> task<> {
+                if (auto message = co_await from.recv()) received.push_back(*message);
+                while (received.size() != 2) {  // leaves what comes in the channel until the second send has returned
+                    if (auto message = from.try_recv()) received.push_back(*message);
+                    co_await belay::yield();
+                }
+            });
+            for (int i = 0; i < 10; ++i) co_await belay::yield();
+            { auto unused = std::move(permit); }
+            while (sent != 2 || received.size() != 2) co_await belay::yield();
+            EXPECT_EQ(received.front() + received.back(), 3);
+        });
+    });
+}
+
+// Where a well-known channel went wrong: a close while permits are out.
+TEST(Channel, TryRecvOfAClosedChannelWaitsForPermitsThatAreOut) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        auto [tx, rx] = belay::channel<int>(2);
+        auto permit = co_await tx.reserve();
+        rx.close();
+        EXPECT_EQ(rx.try_recv(), std::nullopt);
+        EXPECT_EQ(rx.size(), 0U);
+        EXPECT_EQ(permit.send(1), send_status::sent);
+        EXPECT_EQ(rx.size(), 1U);
+        EXPECT_EQ(rx.try_recv(), 1);
+        EXPECT_EQ(rx.size(), 0U);
+        EXPECT_EQ(co_await rx.recv(), std::nullopt);
+    });
+}
+
+TEST(Channel, TheLastPermitThatIsReturnedAfterTheCloseWakesTheReceiver) {
+    belay::runtime runtime{{.workers = 1}};
+    runtime.block_on([]() -> task<> {
+        co_await belay::with_scope([](belay::scope& s) -> task<> {
+            auto [tx, rx] = belay::channel<int>(2);
+            auto first = co_await tx.reserve();
+            auto second = co_await tx.reserve();
+            tx.close();
+            bool ended = false;
+            s.spawn([&ended, from = std::move(rx)]() mutable -> task<> {
+                EXPECT_EQ(co_await from.recv(), std::nullopt);
+                ended = true;
+            });
+            co_await belay::yield();
+            { auto unused = std::move(first); }
+            for (int i = 0; i < 10; ++i) co_await belay::yield();
+            EXPECT_FALSE(ended);
+            { auto unused = std::move(second); }
+            while (!ended) co_await belay::yield();
+        });
+    });
+}
+
 TEST(Channel, WhenTheReceiverGoesItsMessagesAreDestroyedAndSendersLearnOfIt) {
     auto counted = std::make_shared<int>(0);
     belay::runtime runtime{{.workers = 1}};

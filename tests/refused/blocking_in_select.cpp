@@ -1,0 +1,5 @@
+// expect: for tasks, I/O and everything else use when_any, which stops and awaits the losers
+#include <belay/belay.hpp>
+belay::task<> wrong(belay::receiver<int>& messages) {
+    (void)co_await belay::select(messages.recv(), belay::spawn_blocking([] { return 1; }));
+}

@@ -1,0 +1,3 @@
+// expect: select needs at least one operation
+#include <belay/belay.hpp>
+belay::task<> wrong() { (void)co_await belay::select(); }
