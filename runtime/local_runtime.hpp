@@ -54,14 +54,14 @@ struct local_runtime_options {
 
 /// How long one poll() may keep the host. The task that runs when the limit is reached is not interrupted.
 struct poll_limits {
-    std::size_t max_polls = 1024;                                        ///< times a task is resumed; at least one is
-    std::chrono::nanoseconds max_time = std::chrono::milliseconds{1};    ///< looked at every 8 of them
+    std::size_t max_polls = 1024;  ///< times a task is resumed; at least one is
+    std::chrono::nanoseconds max_time = std::chrono::milliseconds{1};  ///< looked at every 8 of them
 };
 
 /// What a poll() did.
 struct poll_result {
     std::size_t polls = 0;  ///< times a task was resumed
-    bool more = false;      ///< a limit was reached: native_handle() is readable at once, so a loop may go on waiting as always
+    bool more = false;  ///< a limit was reached: native_handle() is readable at once, so a loop may go on waiting as always
 };
 
 /// Owns no worker thread; neither copied nor moved. spawn(), metrics(), name(), native_handle() and whatever wakes a task (a

@@ -42,16 +42,19 @@ private:
 void refuse_own_task(host_call call) noexcept {
     switch (call) {
     case host_call::poll:
-        misuse("poll() was called inside a task of the same local_runtime, which is being polled already: write co_await "
-               "belay::yield() to let its other tasks run");
+        misuse(
+            "poll() was called inside a task of the same local_runtime, which is being polled already: write co_await "
+            "belay::yield() to let its other tasks run");
     case host_call::run_until:
-        misuse("run_until() was called inside a task of the same local_runtime: write co_await instead, or spawn_blocking(...) "
-               "around code that must block");
+        misuse(
+            "run_until() was called inside a task of the same local_runtime: write co_await instead, or spawn_blocking(...) "
+            "around code that must block");
     case host_call::run_for:
         misuse("run_for() was called inside a task of the same local_runtime: write co_await belay::sleep_for(...)");
     case host_call::shutdown:
-        misuse("shutdown() waits for tasks and was called inside one of them: let the host call it, or end the task that it runs "
-               "until");
+        misuse(
+            "shutdown() waits for tasks and was called inside one of them: let the host call it, or end the task that it runs "
+            "until");
     }
 }
 
@@ -59,11 +62,13 @@ void refuse_other_worker(host_call call) noexcept {
     switch (call) {
     case host_call::poll: return;  // waits for nothing
     case host_call::run_until:
-        misuse("run_until() of a local_runtime was called on a worker of another runtime, which it would block: drive it with "
-               "poll(), or on a thread of its own");
+        misuse(
+            "run_until() of a local_runtime was called on a worker of another runtime, which it would block: drive it with "
+            "poll(), or on a thread of its own");
     case host_call::run_for:
-        misuse("run_for() of a local_runtime was called on a worker of another runtime, which it would block: drive it with "
-               "poll(), or on a thread of its own");
+        misuse(
+            "run_for() of a local_runtime was called on a worker of another runtime, which it would block: drive it with "
+            "poll(), or on a thread of its own");
     case host_call::shutdown: return;  // asked by local_runtime::shutdown(); a destructor has no choice
     }
 }
@@ -72,14 +77,16 @@ void refuse_other_worker(host_call call) noexcept {
 
 host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core}, worker_{*core.workers.front()} {
     if (core.forked())
-        misuse("a local_runtime was used in a child process of fork(): what it waits for belongs to the parent. Make one in the "
-               "child");
+        misuse(
+            "a local_runtime was used in a child process of fork(): what it waits for belongs to the parent. Make one in the "
+            "child");
     auto self = static_cast<std::uint64_t>(::pthread_self());
     // acquire, pairs with the release in the destructor: what the last driver did to the worker is visible.
     if (core.driven_.exchange(true, std::memory_order_acquire)) {
         if (worker_.pthread.load(std::memory_order_relaxed) == self) refuse_own_task(call);
-        misuse("two threads drive a local_runtime at the same time: only one may be in poll(), run_until(), run_for() or "
-               "shutdown(). Spawning and waking need none of them");
+        misuse(
+            "two threads drive a local_runtime at the same time: only one may be in poll(), run_until(), run_for() or "
+            "shutdown(). Spawning and waking need none of them");
     }
     if (this_worker() != nullptr) refuse_other_worker(call);
     worker_.pthread.store(self, std::memory_order_relaxed);

@@ -38,7 +38,7 @@ private:
     std::vector<unsigned> cpus_;  // empty: not pinned
     std::mutex lock_;
     std::condition_variable began_;
-    unsigned begun_ = 0;             // guarded by lock_
+    unsigned begun_ = 0;  // guarded by lock_
     std::exception_ptr first_error_;  // guarded by lock_
 };
 

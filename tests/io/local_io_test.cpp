@@ -60,11 +60,13 @@ TEST_F(LocalIo, EchoesOverTcpInAHostsLoop) {
     constexpr int connections = 8;
     constexpr int messages = 100;
     int done = 0;
-    rt.spawn([](io::tcp_listener in) -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            for (int i = 0; i < connections; ++i) s.spawn(echo, co_await in.accept());
-        });
-    }, std::move(listener));
+    rt.spawn(
+        [](io::tcp_listener in) -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                for (int i = 0; i < connections; ++i) s.spawn(echo, co_await in.accept());
+            });
+        },
+        std::move(listener));
     for (int i = 0; i < connections; ++i) rt.spawn_at(std::source_location::current(), converse, where, messages, std::ref(done));
     serve_until_done(rt);
     EXPECT_EQ(done, connections);

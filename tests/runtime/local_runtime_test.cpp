@@ -104,10 +104,12 @@ TEST_F(LocalRuntime, RunForEndsAfterTheTimeAlthoughTasksWait) {
 
 TEST_F(LocalRuntime, AnotherThreadMayDriveItAfterTheFirst) {
     local_runtime rt{local_options()};
-    auto one_step = [&] { return rt.run_until([]() -> task<std::thread::id> {
-        co_await sleep_for(1ms);
-        co_return std::this_thread::get_id();
-    }); };
+    auto one_step = [&] {
+        return rt.run_until([]() -> task<std::thread::id> {
+            co_await sleep_for(1ms);
+            co_return std::this_thread::get_id();
+        });
+    };
     std::thread::id elsewhere;
     std::thread other{[&] { elsewhere = one_step(); }};
     auto other_id = other.get_id();
@@ -334,9 +336,11 @@ TEST_F(LocalRuntime, AChannelJoinsALocalRuntimeAndOneWithThreads) {
     constexpr int messages = sanitized ? 2'000 : 20'000;
     auto [to_far, far_end] = channel<int>(8);
     auto [to_near, near_end] = channel<int>(8);
-    far.spawn([](receiver<int> in, sender<int> out) -> task<> {
-        while (auto message = co_await in.recv()) co_await out.send(*message + 1);
-    }, std::move(far_end), std::move(to_near));
+    far.spawn(
+        [](receiver<int> in, sender<int> out) -> task<> {
+            while (auto message = co_await in.recv()) co_await out.send(*message + 1);
+        },
+        std::move(far_end), std::move(to_near));
     auto sum = near.run_until([&]() -> task<std::int64_t> {
         auto send_all = [](sender<int> out) -> task<> {
             for (int i = 0; i < messages; ++i) co_await out.send(i);
@@ -356,12 +360,16 @@ TEST_F(LocalRuntime, AChannelJoinsTwoLocalRuntimesInOneLoop) {
     local_runtime one{local_options()}, two{local_options()};
     auto [tx, rx] = channel<int>(1);
     int received = 0;
-    one.spawn([](sender<int> out) -> task<> {
-        for (int i = 0; i < 100; ++i) co_await out.send(i);
-    }, std::move(tx));
-    two.spawn([&received](receiver<int> in) -> task<> {
-        while (co_await in.recv()) ++received;
-    }, std::move(rx));
+    one.spawn(
+        [](sender<int> out) -> task<> {
+            for (int i = 0; i < 100; ++i) co_await out.send(i);
+        },
+        std::move(tx));
+    two.spawn(
+        [&received](receiver<int> in) -> task<> {
+            while (co_await in.recv()) ++received;
+        },
+        std::move(rx));
     while (one.metrics().live_tasks + two.metrics().live_tasks != 0) {
         pollfd handles[] = {{one.native_handle(), POLLIN, 0}, {two.native_handle(), POLLIN, 0}};
         ASSERT_GT(poll_again(handles, 2), 0);
