@@ -13,6 +13,7 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>

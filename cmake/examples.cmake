@@ -1,6 +1,10 @@
 # Each examples/*.cpp, and each folder examples/<name>/ with sources, is one program build/<preset>/examples/<name>.
 # A folder with its own CMakeLists.txt builds itself; its static libraries are linked to the tests in tests/examples/.
-# The target `examples` is all of them.
+# The target `examples` is all of them. embed_glib needs GLib and is left out where there is none.
+pkg_check_modules(glib IMPORTED_TARGET glib-2.0)
+if(NOT glib_FOUND)
+    message(WARNING "belay: glib-2.0 is missing (scripts/setup installs it): examples/embed_glib.cpp is not built")
+endif()
 define_property(GLOBAL PROPERTY BELAY_EXAMPLES BRIEF_DOCS "Targets of the examples")
 
 function(belay_example name)
@@ -16,6 +20,9 @@ function(belay_examples)
     file(GLOB entries CONFIGURE_DEPENDS LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/examples/*")
     foreach(entry IN LISTS entries)
         cmake_path(GET entry STEM name)
+        if(name STREQUAL "embed_glib" AND NOT glib_FOUND)
+            continue()
+        endif()
         if(EXISTS "${entry}/CMakeLists.txt")
             # Not below examples/ itself: the program of the same name goes there.
             add_subdirectory("${entry}" "${PROJECT_BINARY_DIR}/example-builds/${name}")
@@ -35,5 +42,8 @@ function(belay_examples)
     endforeach()
 endfunction()
 belay_examples()
+if(glib_FOUND)
+    target_link_libraries(example_embed_glib PRIVATE PkgConfig::glib)
+endif()
 get_property(belay_example_targets GLOBAL PROPERTY BELAY_EXAMPLES)
 add_custom_target(examples DEPENDS ${belay_example_targets})

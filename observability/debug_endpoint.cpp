@@ -13,7 +13,8 @@ namespace belay {
 
 class debug_endpoint::impl {
 public:
-    impl(runtime& of, std::string_view address)
+    template <class Runtime>
+    impl(Runtime& of, std::string_view address)
         : metrics_{of}, server_{address, [this](const detail::http_request& request) { return answer(request); }} {
         detail::log_line(detail::log_level::info, "belay: debug endpoint on http://" + server_.address() + "/metrics");
     }
@@ -45,6 +46,9 @@ std::uint16_t debug_endpoint::port() const noexcept { return impl_->server().por
 const std::string& debug_endpoint::address() const noexcept { return impl_->server().address(); }
 
 debug_endpoint serve_debug_endpoint(runtime& of, std::string_view address) {
+    return debug_endpoint{std::make_unique<debug_endpoint::impl>(of, address)};
+}
+debug_endpoint serve_debug_endpoint(local_runtime& of, std::string_view address) {
     return debug_endpoint{std::make_unique<debug_endpoint::impl>(of, address)};
 }
 

@@ -16,6 +16,7 @@
 
 namespace belay {
 
+class local_runtime;
 class runtime;
 
 /// A running endpoint; its destructor ends it and joins its thread. It may outlive the runtime, of which it then shows nothing.
@@ -32,6 +33,7 @@ public:
 
 private:
     friend debug_endpoint serve_debug_endpoint(runtime& of, std::string_view address);
+    friend debug_endpoint serve_debug_endpoint(local_runtime& of, std::string_view address);
     class impl;
     explicit debug_endpoint(std::unique_ptr<impl> server) noexcept;
     std::unique_ptr<impl> impl_;
@@ -40,5 +42,6 @@ private:
 /// Listens on "host:port", with IPv6 in brackets; port 0 takes a free one. Throws std::invalid_argument for an address that
 /// cannot be one, and std::system_error that names the address and the remedy when the system refuses.
 [[nodiscard]] debug_endpoint serve_debug_endpoint(runtime& of, std::string_view address);
+[[nodiscard]] debug_endpoint serve_debug_endpoint(local_runtime& of, std::string_view address);
 
 }  // namespace belay

@@ -3,11 +3,13 @@
 #include <belay/observability/impl/families.hpp>
 #include <belay/observability/impl/guardrail_observer.hpp>
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 
 namespace belay {
 
 runtime_collectable::runtime_collectable(belay::runtime& of) : core_{of.core().weak_from_this()} {}
+runtime_collectable::runtime_collectable(belay::local_runtime& of) : core_{of.core().weak_from_this()} {}
 
 std::vector<prometheus::MetricFamily> runtime_collectable::Collect() const {
     auto core = core_.lock();

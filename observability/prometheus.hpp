@@ -15,6 +15,7 @@
 
 namespace belay {
 
+class local_runtime;
 class runtime;
 namespace detail {
 class runtime_core;
@@ -25,6 +26,7 @@ class runtime_core;
 class runtime_collectable final : public prometheus::Collectable {
 public:
     explicit runtime_collectable(belay::runtime& of);
+    explicit runtime_collectable(belay::local_runtime& of);
     [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
 private:

@@ -1,6 +1,7 @@
 #include <belay/runtime/blocking.hpp>
 
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 
 #include <pthread.h>
@@ -15,6 +16,10 @@
 namespace belay {
 
 blocking_pool::blocking_pool(runtime& rt, const blocking_options& options) : blocking_pool{rt.core(), options} {
+    rt.core().add_pool(core_);
+}
+
+blocking_pool::blocking_pool(local_runtime& rt, const blocking_options& options) : blocking_pool{rt.core(), options} {
     rt.core().add_pool(core_);
 }
 

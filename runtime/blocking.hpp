@@ -23,6 +23,7 @@
 
 namespace belay {
 
+class local_runtime;
 class runtime;
 
 namespace detail {
@@ -79,6 +80,7 @@ private:
 class blocking_pool {
 public:
     blocking_pool(runtime& rt, const blocking_options& options);
+    blocking_pool(local_runtime& rt, const blocking_options& options);
     blocking_pool(detail::runtime_core& core, const blocking_options& options);
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;

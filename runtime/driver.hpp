@@ -107,7 +107,8 @@ public:
     /// All operations have completed before a port is destroyed (the runtime waits, or abandons the port undestroyed).
     virtual ~driver_port() = default;
 
-    /// Owner, once, before anything else: set-up that must happen on the worker's own thread.
+    /// Owner, once, before anything else: set-up that must happen on the worker's own thread. A hosted port is bound again after
+    /// each prepare_wait(), by whichever thread is the next owner.
     virtual void bind_owner() noexcept = 0;
     /// Owner: takes the operation. The driver may batch it until the next poll() or wait(), but must make it visible to
     /// rescue(). Never fails: what cannot be submitted completes with an error later, from poll() or wait().
@@ -135,6 +136,15 @@ public:
     /// Operations handed to this port and not yet completed. Any thread.
     [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
 
+    // ---- a hosted port (driver_options::hosted): its owner sleeps in an event loop of the host's -----------------------------
+    /// What the loop waits for: see prepare_wait(). The port's; -1 when it is not hosted. Any thread.
+    [[nodiscard]] virtual int wait_handle() const noexcept = 0;
+    /// Owner, about to leave the thread to its host: hands over what is staged. From here on nobody owns the port until the next
+    /// bind_owner(), and wait_handle() is readable when something completes, when wake() is called, and when the steady clock
+    /// has reached `deadline_ns`; at once if one of them has happened since the last poll() or wait(). A system call for the
+    /// deadline only if it differs from the last one.
+    virtual void prepare_wait(std::int64_t deadline_ns) noexcept = 0;
+
     port_counters counters;
 };
 
@@ -159,6 +169,7 @@ public:
 struct driver_options {
     io_backend backend = io_backend::automatic;
     unsigned workers = 1;
+    bool hosted = false;  ///< threads of the host own the port, which has a wait_handle()
 };
 
 /// Chooses, probes and makes a driver. `BELAY_IO=auto|uring|asio` decides when `backend` is automatic. Throws

@@ -11,9 +11,11 @@
 #include <belay/runtime/metrics.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/shutdown_report.hpp>
 #include <belay/runtime/task.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -42,13 +44,19 @@ struct runtime_options {
     /// Microseconds an idle worker looks for work before it sleeps, while I/O is in flight or another worker runs; negative:
     /// calibrated at start, 0: never.
     int spin_us = -1;
-};
-
-/// What shutdown() found.
-struct shutdown_report {
-    std::size_t abandoned = 0;               ///< tasks that did not end within the grace
-    std::vector<task_snapshot> survivors;    ///< the first of them, at most 64
-    [[nodiscard]] bool clean() const noexcept { return abandoned == 0; }
+    /// Runs on each worker's thread before its first task: for thread-local set-up, NUMA policy, a profiler's registration. The
+    /// constructor waits for all of them; if one throws, it ends those that have begun and throws std::runtime_error with what it
+    /// was nested in it. May be called on several workers at once.
+    std::function<void(unsigned index)> on_worker_start{};
+    /// Runs on the same thread after its last task. Not for a worker that had to be abandoned. What it throws is reported as a
+    /// lost error.
+    std::function<void(unsigned index)> on_worker_stop{};
+    /// Binds each worker to one CPU of the affinity mask of the thread that makes the runtime, in turn: more workers than CPUs share
+    /// them. For machines that run nothing else: a worker cannot move away from whoever else wants its CPU. The constructor throws
+    /// std::system_error when that is refused.
+    bool pin_workers = false;
+    /// What debuggers and top show: "<thread_name>/<index>", of the first part at most 11 characters. Empty: `name`.
+    std::string thread_name{};
 };
 
 /// Owns threads; neither copied nor moved. All members are thread-safe, but not from inside one of its own tasks where

@@ -16,14 +16,14 @@ namespace {
 
 class asio_driver final : public driver {
 public:
-    explicit asio_driver(std::string reason) : reason_{std::move(reason)} {}
+    asio_driver(const driver_options& options, std::string reason) : reason_{std::move(reason)}, hosted_{options.hosted} {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return "asio"; }
     [[nodiscard]] std::string_view reason() const noexcept override { return reason_; }
 
     std::unique_ptr<driver_port> make_port(unsigned worker) override {
         try {
-            return std::make_unique<asio_port>(table_);
+            return std::make_unique<asio_port>(table_, hosted_);
         } catch (const boost::system::system_error& error) {
             // Too few descriptors is all that is known to happen. A worker needs three.
             throw std::system_error(error.code().value(), std::system_category(),
@@ -35,13 +35,14 @@ public:
 
 private:
     std::string reason_;
+    bool hosted_;
     std::shared_ptr<descriptor_table> table_ = std::make_shared<descriptor_table>();
 };
 
 }  // namespace
 
-std::unique_ptr<driver> make_asio_driver(const driver_options&, std::string reason) {
-    return std::make_unique<asio_driver>(reason.empty() ? "asked for by name" : std::move(reason));
+std::unique_ptr<driver> make_asio_driver(const driver_options& options, std::string reason) {
+    return std::make_unique<asio_driver>(options, reason.empty() ? "asked for by name" : std::move(reason));
 }
 
 }  // namespace belay::detail

@@ -1,14 +1,31 @@
 #include <belay/io/asio_driver/impl/asio_port.hpp>
 #include <belay/runtime/detail/stop_node.hpp>
 
+#include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/post.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace belay::detail {
 namespace {
+
+using boost::asio::detail::epoll_reactor;
+
+// Asio has no function that gives the descriptor which its reactor waits in, although it could not well be another one. An
+// explicit instantiation may name a private member; if a later Boost renames it, this does not compile.
+int epoll_descriptor(epoll_reactor& reactor) noexcept;
+template <int epoll_reactor::* Descriptor>
+struct reach_epoll_descriptor {
+    friend int epoll_descriptor(epoll_reactor& reactor) noexcept { return reactor.*Descriptor; }
+};
+template struct reach_epoll_descriptor<&epoll_reactor::epoll_fd_>;
 
 using time_point = std::chrono::steady_clock::time_point;
 
@@ -43,7 +60,25 @@ struct asio_port::on_alarm {
     }
 };
 
-asio_port::asio_port(std::shared_ptr<descriptor_table> table) : table_{std::move(table)} {}
+asio_port::hosted::hosted(boost::asio::io_context& context) : wake_fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+    if (wake_fd < 0)
+        throw std::system_error(errno, std::generic_category(),
+                                "belay: no eventfd for a local_runtime; raise RLIMIT_NOFILE (ulimit -n) when it is EMFILE");
+    try {
+        auto& reactor = boost::asio::use_service<epoll_reactor>(context);
+        reactor.init_task();  // from here on the io_context asks the reactor even if no descriptor is registered
+        wait.watch(epoll_descriptor(reactor));
+        wait.watch(wake_fd);
+    } catch (...) {
+        ::close(wake_fd);
+        throw;
+    }
+}
+
+asio_port::hosted::~hosted() { ::close(wake_fd); }
+
+asio_port::asio_port(std::shared_ptr<descriptor_table> table, bool is_hosted)
+    : table_{std::move(table)}, host_{is_hosted ? std::make_unique<hosted>(context_) : nullptr} {}
 
 asio_port::~asio_port() { table_->leave(*this); }
 
@@ -112,6 +147,7 @@ void asio_port::poll() noexcept {
 }
 
 void asio_port::wait(std::int64_t deadline_ns) noexcept {
+    if (host_) return sleep_hosted(deadline_ns);
     std::scoped_lock turn{turn_};  // a rescuer is through with it soon
     completed_in_turn_ = 0;
     skipped_ = 0;
@@ -122,6 +158,22 @@ void asio_port::wait(std::int64_t deadline_ns) noexcept {
     woken_.exchange(false, std::memory_order_acq_rel);
 }
 
+void asio_port::prepare_wait(std::int64_t deadline_ns) noexcept {
+    // A wake() that poll() has not answered may have lost its write to the eventfd to run_ready(). One that comes after this
+    // look writes after it, too.
+    host_->wait.arm(ready() ? host_wait::at_once : deadline_ns);
+}
+
+void asio_port::sleep_hosted(std::int64_t deadline_ns) noexcept {
+    prepare_wait(deadline_ns);
+    if (!ready()) {
+        counters.add(counters.enters);
+        pollfd handle{.fd = host_->wait.fd(), .events = POLLIN, .revents = 0};
+        ::poll(&handle, 1, -1);  // EINTR: the worker comes again
+    }
+    poll();
+}
+
 bool asio_port::ready() const noexcept {
     return any_tried_.load(std::memory_order_relaxed) || woken_.load(std::memory_order_relaxed);
 }
@@ -129,6 +181,11 @@ bool asio_port::ready() const noexcept {
 void asio_port::wake() noexcept {
     // release, pairs with wait(). When somebody else woke the port since its last wait(), that is enough.
     if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+    if (host_) {
+        std::uint64_t one = 1;
+        [[maybe_unused]] auto written = ::write(host_->wake_fd, &one, sizeof one);
+        return;
+    }
     armed();
     boost::asio::post(context_, on_wake{this});
 }
@@ -156,11 +213,20 @@ std::size_t asio_port::finish_tried() noexcept {
 }
 
 void asio_port::run_ready() noexcept {
+    bool drain = host_ != nullptr;
+    if (drain) {
+        // What makes the handle readable must go, also when nobody waits for it: data on a connection that no task reads from.
+        // The eventfd always, because the write of a wake() that poll() has answered may have come late.
+        std::uint64_t count = 0;
+        [[maybe_unused]] auto got = ::read(host_->wake_fd, &count, sizeof count);
+    }
     // poll_one() makes the system call when it has run what the last one brought; with no handler left it would be in vain.
-    if (armed_.load(std::memory_order_relaxed) == 0) return;
+    if (!drain && armed_.load(std::memory_order_relaxed) == 0) return;
     counters.add(counters.enters);
-    for (std::size_t handlers = 0; handlers < batch && armed_.load(std::memory_order_relaxed) != 0; ++handlers)
+    for (std::size_t handlers = 0; handlers < batch && (drain || armed_.load(std::memory_order_relaxed) != 0); ++handlers) {
         if (context_.poll_one() == 0) return;
+        drain = false;
+    }
 }
 
 void asio_port::sleep_until(std::int64_t deadline_ns) noexcept {

@@ -10,19 +10,22 @@ namespace belay::detail::uring {
 
 class fork_guard {
 public:
-    /// Maps the page, once per process. Where the kernel cannot wipe pages (before 4.14) the guard stays silent.
-    static void arm() noexcept;
-    /// Aborts with an explanation in a child of the process that armed the guard.
-    static void check() noexcept {
+    /// Remembers this process. The first one maps the page; the first one in a child gives it the child's mark, by which the
+    /// child's own rings are told from those that it has copies of. Where the kernel cannot wipe pages (before 4.14) the guard
+    /// stays silent.
+    fork_guard() noexcept;
+    /// Aborts with an explanation in a child of the process that made the guard.
+    void check() const noexcept {
         if (in_child()) [[unlikely]]
             die();
     }
-    [[nodiscard]] static bool in_child() noexcept { return *mark_ != alive; }
+    [[nodiscard]] bool in_child() const noexcept { return *mark_ != own_; }
 
 private:
-    static constexpr std::uint32_t alive = 0xbe1a7u;
     [[noreturn, gnu::cold]] static void die() noexcept;
-    static const volatile std::uint32_t* mark_;  // never null; written once, before the first ring exists
+    static std::uint32_t arm() noexcept;
+    static volatile std::uint32_t* mark_;  // never null; written once, before the first ring exists
+    std::uint32_t own_;
 };
 
 }  // namespace belay::detail::uring

@@ -1,6 +1,5 @@
 #include <belay/io/uring/ring.hpp>
 
-#include <belay/io/uring/fork_guard.hpp>
 #include <belay/io/uring/setup_error.hpp>
 
 #include <liburing.h>
@@ -60,12 +59,11 @@ ring::ring(unsigned sq_entries, unsigned cq_entries) : impl_{std::make_unique<::
     }
     if (result < 0) throw_setup_error(-result);
     ::io_uring_ring_dontfork(impl_.get());
-    fork_guard::arm();
     map_queues();
 }
 
 ring::~ring() {
-    if (fork_guard::in_child()) {
+    if (guard_.in_child()) {
         ::close(fd_);  // the child never had the mappings, and liburing would read them
         return;
     }

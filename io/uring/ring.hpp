@@ -5,6 +5,8 @@
 // at submit, which would hide staged entries of a stuck owner from a rescuer.
 #pragma once
 
+#include <belay/io/uring/fork_guard.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +36,8 @@ public:
     ~ring();
 
     [[nodiscard]] int fd() const noexcept { return fd_; }
+    /// Aborts, saying why, in a forked child.
+    void check_process() const noexcept { guard_.check(); }
 
     // ---- submission queue: the owner writes, any thread may hand over --------------------------------------------
 
@@ -88,6 +92,7 @@ public:
 private:
     void map_queues() noexcept;
 
+    fork_guard guard_;
     int fd_ = -1;
     bool no_iowait_ = false;
     unsigned tail_ = 0;  // owner's copy of *sq_tail_

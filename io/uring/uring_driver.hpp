@@ -26,6 +26,7 @@ public:
 
 private:
     std::string reason_;
+    bool hosted_;
     std::vector<std::unique_ptr<uring::ring>> rings_;  // by worker; null once its port has it
 };
 

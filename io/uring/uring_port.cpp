@@ -1,6 +1,5 @@
 #include <belay/io/uring/uring_port.hpp>
 
-#include <belay/io/uring/fork_guard.hpp>
 #include <belay/io/uring/op_state.hpp>
 #include <belay/io/uring/prepare.hpp>
 #include <belay/io/uring/tsan.hpp>
@@ -15,6 +14,7 @@
 #include <limits>
 #include <mutex>
 #include <system_error>
+#include <utility>
 
 namespace belay::detail {
 namespace {
@@ -45,17 +45,27 @@ int make_wake_fd() {
 
 }  // namespace
 
-uring_port::uring_port(std::unique_ptr<uring::ring> ring) : ring_{std::move(ring)}, wake_fd_{make_wake_fd()} {}
+uring_port::uring_port(std::unique_ptr<uring::ring> ring, bool hosted)
+    : ring_{std::move(ring)}, host_{hosted ? std::make_unique<host_wait>() : nullptr}, wake_fd_{make_wake_fd()} {
+    if (!hosted) return;
+    try {
+        host_->watch(ring_->fd());  // readable while there are completions
+    } catch (...) {
+        ::close(wake_fd_);
+        throw;
+    }
+}
 
 uring_port::~uring_port() { ::close(wake_fd_); }
 
 void uring_port::bind_owner() noexcept {
     owner_.store(::pthread_self(), std::memory_order_relaxed);
+    if (std::exchange(was_bound_, true)) return;
     unsigned limits[2] = {iowq_bounded, iowq_unbounded};
     // From this thread, whose io-wq it limits; the ring passes it on to threads that submit to it later. Can only fail for
     // lack of memory, and then the default limit applies.
     ring_->register_op(IORING_REGISTER_IOWQ_MAX_WORKERS, limits, 2);
-    ::prctl(PR_SET_TIMERSLACK, timer_slack_ns, 0, 0, 0);
+    if (!host_) ::prctl(PR_SET_TIMERSLACK, timer_slack_ns, 0, 0, 0);  // what a host's thread has is the host's
     std::scoped_lock guard(lock_);
     arm_wake();
 }
@@ -65,7 +75,7 @@ bool uring_port::on_owner() const noexcept { return ::pthread_equal(owner_.load(
 // ---- submitting ---------------------------------------------------------------------------------------------------
 
 void uring_port::submit(io_operation& op) noexcept {
-    fork_guard::check();
+    ring_->check_process();
     // Before the entry is visible: a rescuer may submit, reap and count it at any time after.
     counters.add(counters.submitted);
     if (!stage(op)) [[unlikely]] {
@@ -103,15 +113,15 @@ void uring_port::flush() noexcept { enter(ring_->unconsumed(), 0, false); }
 // ---- turning ------------------------------------------------------------------------------------------------------
 
 void uring_port::poll() noexcept {
-    fork_guard::check();
+    ring_->check_process();
     // First: what was published before the wake is then seen by everything below and by the caller. Left standing, the wake
     // of a running owner would keep ready() true and its spinning for ever.
-    if (wake_.is_notified()) wake_.consume();
+    if (!wake_.is_running()) wake_.consume();
     turn(no_sleep);
 }
 
 void uring_port::wait(std::int64_t deadline_ns) noexcept {
-    fork_guard::check();
+    ring_->check_process();
     // Everything that decides about sleeping is looked at after begin_sleep(), in turn(): whoever changes it later and then
     // calls wake() meets a sleeper and writes the eventfd.
     bool may_sleep = wake_.begin_sleep();
@@ -153,10 +163,28 @@ void uring_port::turn(std::int64_t sleep_until_ns) noexcept {
     finish(finished);
 }
 
+void uring_port::prepare_wait(std::int64_t deadline_ns) noexcept {
+    ring_->check_process();
+    bool sleeps = wake_.begin_sleep();  // until poll() or wait() consumes it; before everything that decides, as in wait()
+    op_list finished;
+    {
+        std::scoped_lock guard(lock_);
+        stage_deferred(finished);
+        sleeps = sleeps && !deferred_.load(std::memory_order_relaxed);
+    }
+    if (unsigned staged = ring_->unconsumed()) enter(staged, 0, false);
+    // What the kernel did not take for lack of room is for the next poll(), after reaping.
+    sleeps = sleeps && finished.empty() && ring_->unconsumed() == 0 && !ring_->needs_enter();
+    host_->arm(sleeps ? deadline_ns : host_wait::at_once);
+    // From here on a cancel by this very thread comes from outside: it has to wake the next owner.
+    owner_.store(pthread_t{}, std::memory_order_relaxed);
+    finish(finished);
+}
+
 bool uring_port::ready() const noexcept { return ring_->has_completions() || ring_->needs_enter() || wake_.is_notified(); }
 
 void uring_port::wake() noexcept {
-    fork_guard::check();
+    ring_->check_process();
     if (!wake_.notify()) return;
     // The multishot poll sees every write as a new edge, so nobody ever reads the counter; it would take centuries to fill.
     std::uint64_t one = 1;

@@ -21,6 +21,7 @@
 //   - SYNC_CANCEL names it by address, too, but of a listed operation, which cannot have been freed.
 #pragma once
 
+#include <belay/io/detail/host_wait.hpp>
 #include <belay/io/uring/op_list.hpp>
 #include <belay/io/uring/ring.hpp>
 #include <belay/io/uring/wake_word.hpp>
@@ -42,7 +43,7 @@ public:
     static constexpr unsigned cq_entries = 4096;
 
     /// Throws std::system_error.
-    explicit uring_port(std::unique_ptr<uring::ring> ring);
+    explicit uring_port(std::unique_ptr<uring::ring> ring, bool hosted = false);
     ~uring_port() override;
 
     void bind_owner() noexcept override;
@@ -54,6 +55,8 @@ public:
     void wake() noexcept override;
     bool rescue() noexcept override;
     [[nodiscard]] std::size_t in_flight() const noexcept override;
+    [[nodiscard]] int wait_handle() const noexcept override { return host_ ? host_->fd() : -1; }
+    void prepare_wait(std::int64_t deadline_ns) noexcept override;
 
 private:
     enum class reaper : std::uint8_t { owner, rescuer };
@@ -87,7 +90,9 @@ private:
     int enter(unsigned submit, unsigned min_complete, bool get_events, std::int64_t timeout_ns = uring::forever) noexcept;
 
     std::unique_ptr<uring::ring> ring_;
+    std::unique_ptr<host_wait> host_;  // null when a thread of the runtime's own owns the port
     int wake_fd_;
+    bool was_bound_ = false;
     std::atomic<pthread_t> owner_{};
     uring::wake_word wake_;
 

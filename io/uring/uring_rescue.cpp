@@ -1,5 +1,4 @@
 // What other threads do to a uring_port: cancel() and rescue().
-#include <belay/io/uring/fork_guard.hpp>
 #include <belay/io/uring/kick.hpp>
 #include <belay/io/uring/op_state.hpp>
 #include <belay/io/uring/uring_port.hpp>
@@ -19,7 +18,7 @@ constexpr int posting_spins = 2000;          // some 20 us; an interrupted owner
 }  // namespace
 
 void uring_port::cancel(io_operation& op) noexcept {
-    fork_guard::check();
+    ring_->check_process();
     const bool mine = on_owner();
     {
         std::scoped_lock guard(lock_);
@@ -38,7 +37,7 @@ void uring_port::cancel(io_operation& op) noexcept {
 }
 
 bool uring_port::rescue() noexcept {
-    fork_guard::check();
+    ring_->check_process();
     const bool wanted =
         ring_->unconsumed() != 0 || ring_->has_completions() || ring_->needs_enter() || deferred_.load(std::memory_order_relaxed);
     if (!wanted || rescuing_.exchange(true, std::memory_order_acquire)) return false;

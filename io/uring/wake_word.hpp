@@ -21,6 +21,7 @@ public:
     /// Owner: awake, and no wake is pending.
     void consume() noexcept { word_.exchange(0, std::memory_order_acq_rel); }
 
+    [[nodiscard]] bool is_running() const noexcept { return word_.load(std::memory_order_acquire) == 0; }
     [[nodiscard]] bool is_notified() const noexcept { return word_.load(std::memory_order_acquire) & notified; }
     [[nodiscard]] bool owner_sleeps() const noexcept { return word_.load(std::memory_order_acquire) & asleep; }
 

@@ -1,8 +1,7 @@
 // The bridge from a plain thread into the runtime: queues a task into the root scope and waits for it.
 #pragma once
 
-#include <belay/runtime/detail/child_record.hpp>
-#include <belay/runtime/scope.hpp>
+#include <belay/runtime/detail/root_record.hpp>
 
 #include <condition_variable>
 #include <mutex>
@@ -14,33 +13,23 @@ namespace belay::detail {
 void check_may_block_on(runtime_core& core);
 
 template <class T>
-class block_on_record final : public child_record {
+class block_on_record final : public root_record<T> {
 public:
     block_on_record(runtime_core& core, scope& root, task<T>&& work, std::source_location site)
-        : child_record{root, site}, work_{std::move(work)} {
+        : root_record<T>{root, std::move(work), site} {
         check_may_block_on(core);
-        task_access::make_root(work_, *this);
     }
 
     T run() {
-        scope_access::reserve_or_throw(parent_scope());
-        scope_access::adopt(parent_scope(), *this);
+        this->enter_scope();
         {
             std::unique_lock guard(lock_);
             gone_.wait(guard, [&] { return done_; });
         }
-        if (how() == outcome::stopped)
-            throw task_stopped{scope_access::node(parent_scope()).reason.load(std::memory_order_relaxed)};
-        return result_.take();
+        return this->take_result();
     }
 
-    record* on_done(outcome how) noexcept override {
-        if (how != outcome::stopped && !result_.take_from(task_access::result(work_))) how = outcome::error;
-        task_access::destroy(work_);
-        this->release();  // the handle's reference: there is no handle
-        return this->end_child(how, nullptr);
-    }
-
+private:
     /// The scope has given it up: the waiting thread may go on, and with it this record.
     void destroy_self() noexcept override {
         std::scoped_lock guard(lock_);
@@ -48,9 +37,6 @@ public:
         gone_.notify_one();
     }
 
-private:
-    task<T> work_;
-    result_slot<T> result_;
     std::mutex lock_;
     std::condition_variable gone_;
     bool done_ = false;

@@ -3,6 +3,7 @@
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/host_turn.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/wake_cost.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
@@ -36,12 +37,13 @@ void check(const runtime_options& o) {
 
 }  // namespace
 
-runtime_core::runtime_core(const runtime_options& options) : name{options.name}, process_{::getpid()} {
+runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
+    : how{flavour_of}, setup{options}, name{options.name}, process_{::getpid()} {
     check(options);
     unsigned cpus = allowed_cpus();
-    unsigned count = options.workers != 0 ? options.workers : std::min(cpus, max_workers);
+    unsigned count = how == flavour::hosted ? 1 : options.workers != 0 ? options.workers : std::min(cpus, max_workers);
     watcher = make_observer(options.name, options.guardrails);
-    io = make_driver({.backend = options.io, .workers = count});
+    io = make_driver({.backend = options.io, .workers = count, .hosted = how == flavour::hosted});
     takeover_tick_ns = options.takeover_tick.count();
     shutdown_grace_ns = saturating_ns(options.shutdown_grace);
     // Spinning pays only while a worker has a CPU of its own, and whoever it waits for another one.
@@ -62,7 +64,13 @@ runtime_core::~runtime_core() = default;
 void runtime_core::start() {
     blocking = std::make_unique<blocking_pool>(*this, blocking_options_);
     try {
-        for (auto& w : workers) w->thread = std::thread([self = shared_from_this(), w = w.get()] { w->run(); });
+        if (how == flavour::hosted) {
+            idle_.add(0);  // nobody drives it: what is spawned makes the port's handle readable
+            host_turn{*this, host_call::poll}.run_ready(1, 0);
+        } else {
+            for (auto& w : workers) w->thread = std::thread([self = shared_from_this(), w = w.get()] { w->run(); });
+            setup.await_all(static_cast<unsigned>(workers.size()));
+        }
         dog->start();
     } catch (...) {
         stop_workers(no_deadline);

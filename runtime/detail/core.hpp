@@ -6,6 +6,7 @@
 #include <belay/runtime/detail/idle_set.hpp>
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
+#include <belay/runtime/detail/worker_setup.hpp>
 #include <belay/runtime/metrics.hpp>
 
 #include <sys/types.h>
@@ -42,12 +43,14 @@ inline std::int64_t now_ns() noexcept {
 /// Reference-counted: an abandoned thread or task keeps it alive after the runtime object has gone (promise 10).
 class runtime_core : public std::enable_shared_from_this<runtime_core> {
 public:
-    explicit runtime_core(const runtime_options& options);
+    /// threads: each worker has one. hosted: the only worker is whichever thread of the host drives it (see host_turn.hpp).
+    enum class flavour : std::uint8_t { threads, hosted };
+    explicit runtime_core(const runtime_options& options, flavour how = flavour::threads);
     runtime_core(const runtime_core&) = delete;
     runtime_core& operator=(const runtime_core&) = delete;
     ~runtime_core();
 
-    /// Starts the threads. Throws std::system_error; nothing runs then.
+    /// Starts the threads. Throws std::system_error, and what a start hook threw; nothing runs then.
     void start();
     shutdown_report shutdown(std::chrono::nanoseconds grace);
 
@@ -77,6 +80,8 @@ public:
     static constexpr std::uint64_t id_block = 256;
     [[nodiscard]] std::uint64_t take_ids() noexcept { return id_blocks_.fetch_add(1, std::memory_order_relaxed) * id_block; }
 
+    const flavour how;
+    worker_setup setup;
     std::string name;
     std::vector<std::unique_ptr<worker>> workers;
     std::unique_ptr<belay::driver> io;
@@ -87,6 +92,8 @@ public:
     std::int64_t takeover_tick_ns = 0;
     std::int64_t spin_limit_ns = 0;  // 0: workers never spin
     std::int64_t shutdown_grace_ns = 0;
+
+    std::atomic<bool> driven_{false};  // hosted: a thread is inside a host_turn
 
     // Searching workers look for work to steal; at most half of the workers do. A searcher leaves the count (seq_cst)
     // before its last look at the queues, so "somebody searches" may be trusted by notify_one().
@@ -103,6 +110,8 @@ public:
     void root_drained() noexcept;
 
 private:
+    /// Stops are delivered; waits, or drives, until the root scope is empty. False when the grace is over.
+    bool drain(std::int64_t deadline_ns) noexcept;
     /// Ends the threads; those that are still in a task at the deadline are detached and counted.
     std::size_t stop_workers(std::int64_t deadline_ns) noexcept;
 

@@ -1,6 +1,7 @@
 // How a runtime ends, and what it says of itself.
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/host_turn.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
@@ -52,15 +53,8 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     auto pools = user_pools();
     phase_ = phase::ending;
     std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
-    auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline}};
-
-    draining_.store(true, std::memory_order_seq_cst);
     guard.unlock();
-    root->stop_children(stop_reason::shutdown);
-    guard.lock();
-    bool ended = drained_.wait_until(guard, until, [this] { return root->close_if_empty(); });
-    guard.unlock();
-    if (!ended) root->close();
+    if (!drain(deadline)) root->close();
 
     report->abandoned = root->size();
     if (report->abandoned != 0) {
@@ -85,6 +79,18 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     phase_ = phase::ended;
     drained_.notify_all();
     return *last_report_;
+}
+
+bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
+    draining_.store(true, std::memory_order_seq_cst);
+    root->stop_children(stop_reason::shutdown);
+    if (how == flavour::hosted) {
+        host_turn turn{*this, host_call::shutdown};
+        return turn.run_out(deadline_ns, [](runtime_core& core) { return core.root->close_if_empty(); });
+    }
+    std::unique_lock guard(shutdown_lock_);
+    auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline_ns}};
+    return drained_.wait_until(guard, until, [this] { return root->close_if_empty(); });
 }
 
 bool runtime_core::forked() const noexcept { return ::getpid() != process_; }

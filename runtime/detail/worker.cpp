@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <utility>
 
 namespace belay::detail {
 namespace {
@@ -17,6 +17,7 @@ thread_local worker* current_worker [[gnu::tls_model("initial-exec")]] = nullptr
 }  // namespace
 
 [[gnu::noinline]] worker* this_worker() noexcept { return current_worker; }
+[[gnu::noinline]] worker* set_this_worker(worker* now) noexcept { return std::exchange(current_worker, now); }
 
 // ---- the functions that operations call ------------------------------------------------------------------------
 
@@ -156,17 +157,17 @@ void worker::run() noexcept {
     current_worker = this;
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
-    char thread_name[16];
-    std::snprintf(thread_name, sizeof thread_name, "%.9s/%u", core_.name.c_str(), index_);
-    ::pthread_setname_np(::pthread_self(), thread_name);
-    port_->bind_owner();
-    while (!core_.stopping()) {
-        if (record* rec = next_task()) {
-            if (searching_) leave_search(true);
-            poll(rec);
+    if (core_.setup.begin(index_)) {
+        port_->bind_owner();
+        while (!core_.stopping()) {
+            if (record* rec = next_task()) {
+                if (searching_) leave_search(true);
+                poll(rec);
+            }
         }
+        if (searching_) leave_search(false);
+        core_.setup.end(index_, core_);
     }
-    if (searching_) leave_search(false);
     current_worker = nullptr;
     ended.store(true, std::memory_order_release);  // pairs with stop_workers()
 }

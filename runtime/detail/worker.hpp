@@ -97,6 +97,7 @@ public:
 
 private:
     friend class watchdog;
+    friend class host_turn;
     record* next_task() noexcept;
     record* next_local() noexcept;
     record* search() noexcept;
@@ -136,5 +137,7 @@ private:
 
 /// The worker that this thread is, or null. Not inlined: the address of a thread-local must not survive a suspension.
 worker* this_worker() noexcept;
+/// Makes this thread a worker, or none. Returns what it was.
+worker* set_this_worker(worker* now) noexcept;
 
 }  // namespace belay::detail

@@ -151,5 +151,19 @@ TEST(UringPort, AForkedChildIsToldWhatIsWrong) {
     EXPECT_EQ(run(*port, op), 0);
 }
 
+// The remedy that the text above names.
+TEST(UringPort, AForkedChildMayMakeAPortOfItsOwn) {
+    auto port = make_port();
+    test_op op(nop());
+    EXPECT_EQ(run(*port, op), 0);
+    EXPECT_TRUE(holds_in_child([] {
+        auto own = make_port();
+        test_op its(nop());
+        return run(*own, its) == 0;
+    }));
+    test_op again(nop());
+    EXPECT_EQ(run(*port, again), 0);
+}
+
 }  // namespace
 }  // namespace belay::testing

@@ -8,6 +8,7 @@
 #include <belay/io/asio_driver/impl/descriptor_table.hpp>
 #include <belay/io/asio_driver/impl/handler_memory.hpp>
 #include <belay/io/asio_driver/impl/operation_list.hpp>
+#include <belay/io/detail/host_wait.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/driver.hpp>
 
@@ -25,7 +26,7 @@ namespace belay::detail {
 
 class asio_port final : public driver_port {
 public:
-    explicit asio_port(std::shared_ptr<descriptor_table> table);
+    explicit asio_port(std::shared_ptr<descriptor_table> table, bool hosted = false);
     ~asio_port() override;
 
     void bind_owner() noexcept override {}
@@ -37,6 +38,9 @@ public:
     void wake() noexcept override;
     bool rescue() noexcept override;
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_.load(std::memory_order_acquire); }
+
+    [[nodiscard]] int wait_handle() const noexcept override { return host_ ? host_->wait.fd() : -1; }
+    void prepare_wait(std::int64_t deadline_ns) noexcept override;
 
     // ---- for descriptor slots ----
     [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
@@ -62,6 +66,7 @@ private:
     void run_ready() noexcept;
     void sleep_until(std::int64_t deadline_ns) noexcept;
     void set_alarm(std::int64_t deadline_ns) noexcept;
+    void sleep_hosted(std::int64_t deadline_ns) noexcept;
     struct on_wake;
     struct on_alarm;
 
@@ -72,18 +77,30 @@ private:
     boost::asio::steady_timer alarm_{context_};
     std::int64_t alarm_ns_ = 0;                // what `alarm_` is set to; 0: not set
 
+    /// A host waits for the reactor's own epoll descriptor. It does not learn from that of handlers that are posted, so wake()
+    /// writes an eventfd instead.
+    struct hosted {
+        explicit hosted(boost::asio::io_context& context);
+        hosted(const hosted&) = delete;
+        hosted& operator=(const hosted&) = delete;
+        ~hosted();
+        host_wait wait;
+        int wake_fd;
+    };
+    std::unique_ptr<hosted> host_;  // null when a thread of the runtime's own owns the port
+
     std::mutex turn_;
     std::size_t completed_in_turn_ = 0;
-    unsigned skipped_ = 0;                     // polls in a row that did not ask the reactor
+    unsigned skipped_ = 0;  // polls in a row that did not ask the reactor
 
     // Operations whose system call is done, with the result in them.
     spin_lock tried_lock_;
     operation_list tried_;
-    std::atomic<bool> any_tried_{false};       // a hint for who does not hold `tried_lock_`; its owner sees its own writes
+    std::atomic<bool> any_tried_{false};  // a hint for who does not hold `tried_lock_`; its owner sees its own writes
 
     std::atomic<std::size_t> in_flight_{0};
     std::atomic<std::size_t> armed_{0};
-    std::atomic<bool> woken_{false};           // wake() was called since the last wait()
+    std::atomic<bool> woken_{false};  // wake() was called since the last wait()
 };
 
 }  // namespace belay::detail
