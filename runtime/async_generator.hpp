@@ -119,8 +119,9 @@ class [[nodiscard("belay: write co_await generator.next()")]] next_awaiter;
 /// It belongs to the task that awaits next(): this_task, deadlines and dumps are that task's. Different tasks may take turns.
 template <class T>
 class [[nodiscard("belay: a generator does nothing until next() is awaited")]] async_generator {
-    static_assert(!std::is_void_v<T> && !std::is_rvalue_reference_v<T>,
-                  "belay: an async_generator yields objects or lvalue references: write async_generator<T> or async_generator<T&>");
+    static_assert(
+        !std::is_void_v<T> && !std::is_rvalue_reference_v<T>,
+        "belay: an async_generator yields objects or lvalue references: write async_generator<T> or async_generator<T&>");
 
 public:
     using promise_type = detail::generator_promise<T>;

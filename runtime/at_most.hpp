@@ -17,7 +17,8 @@ public:
     template <std::integral N>
         requires(!std::same_as<N, bool>)
     explicit constexpr at_most(N n) : value_{static_cast<std::size_t>(n)} {
-        if (std::cmp_less(n, 1)) throw std::invalid_argument("belay: at_most(n) needs an n of at least 1: with none nothing would ever run");
+        if (std::cmp_less(n, 1))
+            throw std::invalid_argument("belay: at_most(n) needs an n of at least 1: with none nothing would ever run");
     }
     [[nodiscard]] constexpr std::size_t value() const noexcept { return value_; }
 

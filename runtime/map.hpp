@@ -33,7 +33,8 @@ template <class R, class F>
 auto map(R&& range, at_most limit, F f, std::source_location at = std::source_location::current()) {
     if constexpr (detail::checked_callable<R, F>()) {
         using result = detail::called_t<R, F>;
-        static_assert(!std::is_void_v<result>, "belay: map collects results and f has none: write for_each(range, at_most(n), f)");
+        static_assert(!std::is_void_v<result>,
+                      "belay: map collects results and f has none: write for_each(range, at_most(n), f)");
         return detail::run_map<result, R, F>(detail::held<R>{std::forward<R>(range)}, limit, std::move(f), "map", at);
     }
 }

@@ -21,7 +21,8 @@ namespace belay {
 /// Aggregate with defaults, for designated initialisers. Validated by retry().
 struct retry_policy {
     unsigned attempts = 3;                              ///< in all, the first one included; at least 1
-    std::chrono::nanoseconds first_delay = std::chrono::milliseconds{100};  ///< the longest pause after the first failure; 0 or more
+    std::chrono::nanoseconds first_delay =
+        std::chrono::milliseconds{100};  ///< the longest pause after the first failure; 0 or more
     double factor = 2.0;                                ///< by which the longest pause grows with each failure; 1 or more
     std::chrono::nanoseconds max_delay = std::chrono::seconds{10};          ///< it grows no further; at least first_delay
     /// Which errors are worth another attempt. Empty: all but task_stopped. What it throws is thrown by retry.
@@ -29,7 +30,7 @@ struct retry_policy {
     /// Told before each pause which attempt (from 1) failed, how, and how long the pause is: for logs, since the error goes no
     /// further. What it throws is thrown by retry.
     std::function<void(unsigned attempt, const std::exception_ptr& error, std::chrono::nanoseconds pause)> on_retry{};
-    std::optional<std::uint64_t> seed{};                ///< of the pauses, for tests; by default every retry has its own
+    std::optional<std::uint64_t> seed{};  ///< of the pauses, for tests; by default every retry has its own
 };
 
 /// For retry_policy::retry_if: the error is one of these types, or derived from one.

@@ -124,7 +124,8 @@ when_all_op<Ts...> make_when_all(task<Ts>&&... tasks) {
 /// On stop: all branches are stopped and awaited. Errors: those of the branches. Complexity: no allocation but the
 /// branches' frames; the first branch runs at once on this worker.
 template <class... As>
-    requires(sizeof...(As) > 0) && (!std::ranges::range<std::remove_reference_t<As>> && ...) && (!std::same_as<As, at_most> && ...)
+    requires(sizeof...(As) > 0) && (!std::ranges::range<std::remove_reference_t<As>> && ...) &&
+            (!std::same_as<As, at_most> && ...)
 auto when_all(As&&... awaitables) {
     return detail::make_when_all(as_task(std::forward<As>(awaitables))...);
 }
@@ -140,8 +141,9 @@ auto when_all(R&& tasks, at_most limit, std::source_location at = std::source_lo
                   "belay: a task is awaited once, so its range is given away: write when_all(std::move(tasks), at_most(n))");
     if constexpr (!std::is_lvalue_reference_v<R>) {
         using item = detail::item_of_t<R>;
-        static_assert(detail::is_task<item>,
-                      "belay: when_all of a range needs a range of belay::task<T>; for other items write map(range, at_most(n), f)");
+        static_assert(
+            detail::is_task<item>,
+            "belay: when_all of a range needs a range of belay::task<T>; for other items write map(range, at_most(n), f)");
         auto itself = [](item t) { return t; };
         using result = typename item::value_type;
         if constexpr (std::is_void_v<result>) {

@@ -130,7 +130,6 @@ private:
 
     branch_set<Ts...> branches_;
 };
-};
 
 template <class... Ts>
 struct [[nodiscard("belay: when_any does nothing until it is awaited: write co_await when_any(...)")]] when_any_op

@@ -17,7 +17,8 @@ namespace detail {
 
 template <class C, class T>
 constexpr bool checked_consumer() {
-    static_assert(std::invocable<C&, T>, "belay: map_unordered calls consume(result) with each result of f, and these do not fit");
+    static_assert(std::invocable<C&, T>,
+                  "belay: map_unordered calls consume(result) with each result of f, and these do not fit");
     return std::invocable<C&, T>;
 }
 
@@ -35,9 +36,8 @@ task<> run_map_unordered(held<R> from, at_most n, F f, C consume, std::source_lo
             co_await std::invoke(consume, std::forward<result>(value));
         }
     };
-    // The range stays in this frame: the inner task refers to it.
     no_results none;
-    fan_out<R, decltype(work), no_results> all{from, n, std::move(work), none, at};
+    fan_out<R, decltype(work), no_results> all{from, n, work, none, at};
     co_await run_lanes(all, "map_unordered");
 }
 
@@ -57,9 +57,11 @@ template <class R, class F, class C>
 auto map_unordered(R&& range, at_most limit, F f, C consume, std::source_location at = std::source_location::current()) {
     if constexpr (detail::checked_callable<R, F>()) {
         using result = detail::called_t<R, F>;
-        static_assert(!std::is_void_v<result>, "belay: map_unordered hands on results and f has none: write for_each(range, at_most(n), f)");
+        static_assert(!std::is_void_v<result>,
+                      "belay: map_unordered hands on results and f has none: write for_each(range, at_most(n), f)");
         if constexpr (detail::checked_consumer<C, result>()) {
-            return detail::run_map_unordered<R, F, C>(detail::held<R>{std::forward<R>(range)}, limit, std::move(f), std::move(consume), at);
+            return detail::run_map_unordered<R, F, C>(detail::held<R>{std::forward<R>(range)}, limit, std::move(f),
+                                                      std::move(consume), at);
         }
     }
 }

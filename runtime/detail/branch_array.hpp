@@ -30,7 +30,7 @@ public:
             std::construct_at(branches_ + made_, parent.core(), g, site, std::move(tasks_[made_]), made_);
             branches_[made_].id = parent.id;
         }
-        tasks_ = {};
+        tasks_ = std::vector<task<T>>{};  // their frames are the branches' now
     }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     branch<T>& operator[](std::size_t i) noexcept { return branches_[i]; }

@@ -78,9 +78,10 @@ using called_t = typename task_of_t<std::invoke_result_t<const F&, item_of_t<R>>
 template <class R, class F>
 constexpr bool checked_callable() {
     using item = item_of_t<R>;
-    static_assert(std::invocable<F&, item>,
-                  "belay: f is called with an item of its own, f(std::move(item)), and these do not fit: take it by value. To work "
-                  "on the caller's objects pass a range of pointers");
+    static_assert(
+        std::invocable<F&, item>,
+        "belay: f is called with an item of its own, f(std::move(item)), and these do not fit: take it by value. To work "
+        "on the caller's objects pass a range of pointers");
     static_assert(!std::invocable<F&, item> || std::invocable<const F&, item>,
                   "belay: f is called from several tasks at once, so it must be callable as const: write the lambda without "
                   "`mutable`, and let it refer to what is safe to share");
@@ -98,14 +99,14 @@ struct no_results {
     static no_results* add() noexcept { return nullptr; }
 };
 
-/// What the lanes of one call share. `Results::add()` gives the place of the next item's result; called under the turn.
+/// What the lanes of one call share; all of it lives in the frame of the task that the call returned. `Results::add()` gives the place of the next item's result; called under the turn.
 template <class R, class F, class Results>
 struct fan_out {
-    fan_out(held<R>& from, at_most n, F&& f, Results& r, std::source_location where)
-        : source{from}, lanes{n}, call(std::move(f)), results{r}, at{where} {}
+    fan_out(held<R>& from, at_most n, const F& f, Results& r, std::source_location where)
+        : source{from}, lanes{n}, call{f}, results{r}, at{where} {}
     item_source<R> source;
     lane_count lanes;
-    const F call;
+    const F& call;
     Results& results;
     std::source_location at;
 };
@@ -142,7 +143,7 @@ auto run_lanes(fan_out<R, F, Results>& all, std::string_view name) {
 template <class R, class F>
 task<> run_for_each(held<R> from, at_most n, F f, std::string_view name, std::source_location at) {
     no_results none;
-    fan_out<R, F, no_results> all{from, n, std::move(f), none, at};
+    fan_out<R, F, no_results> all{from, n, f, none, at};
     co_await run_lanes(all, name);
 }
 
@@ -165,7 +166,7 @@ private:
 template <class T, class R, class F>
 task<std::vector<stored_t<T>>> run_map(held<R> from, at_most n, F f, std::string_view name, std::source_location at) {
     ordered_results<T> results;
-    fan_out<R, F, ordered_results<T>> all{from, n, std::move(f), results, at};
+    fan_out<R, F, ordered_results<T>> all{from, n, f, results, at};
     co_await run_lanes(all, name);
     co_return results.take();
 }

@@ -94,7 +94,7 @@ TEST_F(AsyncGenerator, CopiesAYieldedLvalueAndConvertsWhatFits) {
             co_yield kept;
             EXPECT_EQ(kept, "kept, and long enough to be on the heap");
             co_yield "literal";
-            co_yield {3, 'x'};
+            co_yield {"xxx and more", 3};  // arguments of a constructor
         };
         auto got = co_await all_of(words());
         EXPECT_EQ(got, (std::vector<std::string>{"kept, and long enough to be on the heap", "literal", "xxx"}));
@@ -291,8 +291,7 @@ TEST_F(AsyncGenerator, ALoopOverOneThatNeverSuspendsLetsOthersRunAndIsStopped) {
                 s.request_stop();
                 co_return;
             });
-            while (co_await endless.next()) {
-            }
+            while (co_await endless.next()) {}
         });
         EXPECT_TRUE((co_await endless.next()).has_value());  // the stop came between two items
     });
@@ -314,22 +313,34 @@ TEST_F(AsyncGenerator, AHundredThousandItemsNeedNoStack) {
     });
 }
 
-async_generator<int> nested(int depth) {
+async_generator<int> nested(int depth, gate& bottom) {
     if (depth > 0) {
-        auto below = nested(depth - 1);
+        auto below = nested(depth - 1, bottom);
         while (auto item = co_await below.next()) co_yield *item + 1;
     } else {
         co_yield 0;
-        co_await never();
+        co_await bottom.wait();
     }
 }
 
-TEST_F(AsyncGenerator, ADeepChainOfGeneratorsYieldsAndIsUnwoundWithoutRecursion) {
+TEST_F(AsyncGenerator, ADeepChainOfGeneratorsYieldsEndsAndIsUnwoundWithoutRecursion) {
     rt.block_on([]() -> task<> {
         constexpr int depth = 100'000;
-        auto deep = nested(depth);
-        EXPECT_EQ(co_await deep.next(), depth);
-        EXPECT_THROW(co_await timeout(1ms, deep.next()), deadline_exceeded);
+        gate bottom;
+        auto stopped = nested(depth, bottom);
+        EXPECT_EQ(co_await stopped.next(), depth);
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await stopped.next();
+                ADD_FAILURE() << "went on after a stop";
+            });
+            co_await until([&] { return bottom.waiting() == 1; });
+            s.request_stop();
+        });
+        bottom.open();
+        auto ended = nested(depth, bottom);
+        EXPECT_EQ(co_await ended.next(), depth);
+        EXPECT_EQ(co_await ended.next(), std::nullopt);
     });
 }
 
