@@ -12,8 +12,13 @@
 #include <belay/observability/debug_endpoint.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/as_task.hpp>
+#include <belay/runtime/async_generator.hpp>
+#include <belay/runtime/at_most.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/for_each.hpp>
 #include <belay/runtime/local_runtime.hpp>
+#include <belay/runtime/map.hpp>
+#include <belay/runtime/retry.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
@@ -27,6 +32,7 @@
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
 #include <belay/sync/event.hpp>
+#include <belay/sync/map_unordered.hpp>
 #include <belay/sync/mutex.hpp>
 #include <belay/sync/select.hpp>
 #include <belay/sync/semaphore.hpp>

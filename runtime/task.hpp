@@ -61,15 +61,13 @@ struct final_awaiter {
     static void await_resume() noexcept {}
 };
 
-template <class T>
-class promise_common : public promise_base {
+/// What the promises of all coroutine types of belay share: where their frames come from, and what they may await.
+class coroutine_promise : public promise_base {
 public:
     // Clang gives the place of the coroutine's opening brace, GCC that of its closing one; the first await replaces it.
-    explicit promise_common(std::source_location made) noexcept : promise_base{made} {}
+    explicit coroutine_promise(std::source_location made) noexcept : promise_base{made} {}
 
     static std::suspend_always initial_suspend() noexcept { return {}; }
-    static final_awaiter final_suspend() noexcept { return {}; }
-    void unhandled_exception() noexcept { result.set_error(std::current_exception()); }
 
     static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
     static void operator delete(void* frame, std::size_t bytes) noexcept { pool_free(frame, bytes); }
@@ -88,6 +86,15 @@ public:
             return foreign_awaiter<A>{static_cast<A&&>(awaitable)};
         }
     }
+};
+
+template <class T>
+class promise_common : public coroutine_promise {
+public:
+    using coroutine_promise::coroutine_promise;
+
+    static final_awaiter final_suspend() noexcept { return {}; }
+    void unhandled_exception() noexcept { result.set_error(std::current_exception()); }
 
     result_slot<T> result;
 };

@@ -1,11 +1,16 @@
-// when_all: runs a fixed number of tasks concurrently and returns all their values.
+// when_all: runs tasks concurrently and returns all their values.
 //
 //     auto [user, rights] = co_await belay::when_all(load_user(id), load_rights(id));
+//     auto pages = co_await belay::when_all(std::move(fetches), belay::at_most(16));    // a range of tasks
 #pragma once
 
+#include <belay/runtime/at_most.hpp>
 #include <belay/runtime/detail/branches.hpp>
+#include <belay/runtime/detail/lanes.hpp>
 
+#include <concepts>
 #include <exception>
+#include <ranges>
 #include <source_location>
 #include <string_view>
 #include <tuple>
@@ -71,9 +76,9 @@ private:
         branches_.each([&](auto& b) { walk.add(b); });
     }
 
-    record* branch_done(record&, std::size_t index, outcome how) noexcept override {
-        if (how == outcome::error) [[unlikely]]
-            fail(index);
+    record* branch_done(record& branch, std::size_t, outcome how, const std::exception_ptr* error) noexcept override {
+        if (error != nullptr) [[unlikely]]
+            fail(branch, *error);
         if (how == outcome::stopped) stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
         if (!last_branch()) return nullptr;
         bool pass_on = !error_ && stopped_.load(std::memory_order_relaxed) && enclosing_stopped();
@@ -81,19 +86,14 @@ private:
     }
 
     /// The first error is the outcome and stops the siblings; a task_stopped raised after the stop is never first.
-    void fail(std::size_t index) noexcept {
-        std::size_t i = 0;
-        branches_.each([&](auto& b) {
-            if (i++ != index) return;
-            const auto& error = b.result.error();
-            if (node.stopped() && is_task_stopped(error)) return;
-            if (!failed_.exchange(true, std::memory_order_acq_rel)) {  // acq_rel: one writer of error_, seen via pending_
-                error_ = error;
-                stop_children(stop_reason::sibling_failed);
-            } else {
-                report_lost_error(b.core(), "when_all", b.spawn_site(), error);
-            }
-        });
+    void fail(record& branch, const std::exception_ptr& error) noexcept {
+        if (node.stopped() && is_task_stopped(error)) return;
+        if (!failed_.exchange(true, std::memory_order_acq_rel)) {  // acq_rel: one writer of error_, seen via pending_
+            error_ = error;
+            stop_children(stop_reason::sibling_failed);
+        } else {
+            report_lost_error(branch.core(), "when_all", branch.spawn_site(), error);
+        }
     }
 
     branch_set<Ts...> branches_;
@@ -124,9 +124,41 @@ when_all_op<Ts...> make_when_all(task<Ts>&&... tasks) {
 /// On stop: all branches are stopped and awaited. Errors: those of the branches. Complexity: no allocation but the
 /// branches' frames; the first branch runs at once on this worker.
 template <class... As>
-    requires(sizeof...(As) > 0)
+    requires(sizeof...(As) > 0) && (!std::ranges::range<std::remove_reference_t<As>> && ...) &&
+            (!std::same_as<As, at_most> && ...)
 auto when_all(As&&... awaitables) {
     return detail::make_when_all(as_task(std::forward<As>(awaitables))...);
+}
+
+/// Awaits the tasks of a range that is given away, at most `limit` at a time, and returns their values as a std::vector in their order
+/// (references as std::reference_wrapper; for task<> nothing). As map() in everything: a range that makes its tasks as it
+/// goes, a view or an async_generator, is asked for one only when there is a free place. After an error or a stop, tasks that
+/// have not begun are destroyed without running.
+template <class R>
+    requires detail::item_range<R>
+auto when_all(R&& tasks, at_most limit, std::source_location at = std::source_location::current()) {
+    static_assert(!std::is_lvalue_reference_v<R>,
+                  "belay: a task is awaited once, so its range is given away: write when_all(std::move(tasks), at_most(n))");
+    if constexpr (!std::is_lvalue_reference_v<R>) {
+        using item = detail::item_of_t<R>;
+        static_assert(
+            detail::is_task<item>,
+            "belay: when_all of a range needs a range of belay::task<T>; for other items write map(range, at_most(n), f)");
+        auto itself = [](item t) { return t; };
+        using result = typename item::value_type;
+        if constexpr (std::is_void_v<result>) {
+            return detail::run_for_each<R, decltype(itself)>(detail::held<R>{std::move(tasks)}, limit, itself, "when_all", at);
+        } else {
+            return detail::run_map<result, R, decltype(itself)>(detail::held<R>{std::move(tasks)}, limit, itself, "when_all", at);
+        }
+    }
+}
+template <class R>
+    requires std::ranges::range<std::remove_reference_t<R>>
+void when_all(R&&) {
+    static_assert(!std::ranges::range<std::remove_reference_t<R>>,
+                  "belay: forgotten limit: a range may have any number of tasks. Say how many run at a time: "
+                  "write when_all(std::move(tasks), at_most(n))");
 }
 
 }  // namespace belay

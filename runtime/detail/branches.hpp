@@ -8,7 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
+#include <exception>
 #include <tuple>
 #include <utility>
 
@@ -16,14 +16,14 @@ namespace belay::detail {
 
 class branch_group : public group {
 public:
-    /// A branch has ended. Returns the parent if it was the last one and nobody else will resume it.
-    virtual record* branch_done(record& branch, std::size_t index, outcome how) noexcept = 0;
+    /// A branch has ended, with `error` if that is how. Returns the parent if it was the last one and nobody else will resume it.
+    virtual record* branch_done(record& branch, std::size_t index, outcome how, const std::exception_ptr* error) noexcept = 0;
 
 protected:
     ~branch_group() = default;
     /// acq_rel: the last branch sees what the others wrote.
     bool last_branch() noexcept { return pending_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
-    std::atomic<std::uint32_t> pending_{0};
+    std::atomic<std::size_t> pending_{0};
 };
 
 template <class T>
@@ -38,7 +38,7 @@ public:
         if (how != outcome::stopped && !result.take_from(task_access::result(work))) how = outcome::error;
         task_access::destroy(work);
         ended = how;
-        return group_.branch_done(*this, index_, how);
+        return group_.branch_done(*this, index_, how, how == outcome::error ? &result.error() : nullptr);
     }
     task<T> work;
     result_slot<T> result;

@@ -1,9 +1,12 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
+
+#include <ranges>
 
 namespace belay {
 namespace {
@@ -214,6 +217,100 @@ TEST_F(WhenAll, AStopReachesTheLeavesOfATree) {
         });
         EXPECT_EQ(leaves, 0);
     });
+}
+
+// ---- a range of tasks --------------------------------------------------------------------------------------------
+
+TEST_F(WhenAll, OfARangeReturnsTheValuesInOrderAndRunsNoMoreThanTheLimit) {
+    rt.block_on([]() -> task<> {
+        std::atomic<int> running{0};
+        auto work = [&](int i) -> task<int> {
+            EXPECT_LE(++running, 3);
+            co_await yield();
+            --running;
+            co_return i;
+        };
+        std::vector<task<int>> tasks;
+        for (int i = 0; i < 20; ++i) tasks.push_back(work(i));
+        auto values = co_await when_all(std::move(tasks), at_most(3));
+        for (int i = 0; i < 20; ++i) EXPECT_EQ(values.at(static_cast<std::size_t>(i)), i);
+        EXPECT_TRUE((co_await when_all(std::vector<task<int>>{}, at_most(3))).empty());
+    });
+}
+
+TEST_F(WhenAll, OfARangeOfVoidReturnsNothingAndOfReferencesWrappers) {
+    rt.block_on([]() -> task<> {
+        std::atomic<int> ran{0};
+        auto unit = [&]() -> task<> {
+            ++ran;
+            co_return;
+        };
+        std::array<task<>, 2> units{unit(), unit()};
+        static_assert(std::is_same_v<decltype(when_all(std::move(units), at_most(1))), task<>>);
+        co_await when_all(std::move(units), at_most(1));
+        EXPECT_EQ(ran, 2);
+
+        int object = 0;
+        std::deque<task<int&>> references;
+        references.push_back([](int& n) -> task<int&> { co_return n; }(object));
+        auto values = co_await when_all(std::move(references), at_most(4));
+        EXPECT_EQ(&values.at(0).get(), &object);
+    });
+}
+
+TEST_F(WhenAll, OfAViewOrAGeneratorMakesATaskOnlyWhenThereIsAPlace) {
+    rt.block_on([]() -> task<> {
+        int made = 0;
+        gate open;
+        auto work = [&](int i) -> task<int> {
+            co_await open.wait();
+            co_return i;
+        };
+        auto lazy = [&]() -> async_generator<task<int>> {
+            for (int i = 0; i < 10; ++i) {
+                ++made;
+                co_yield work(i);
+            }
+        };
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                auto values = co_await when_all(lazy(), at_most(2));
+                EXPECT_EQ(values.size(), 10U);
+                EXPECT_EQ(values.at(9), 9);
+            });
+            co_await until([&] { return open.waiting() == 2; });
+            EXPECT_EQ(made, 2);
+            open.open();
+        });
+        EXPECT_EQ((co_await when_all(std::views::iota(0, 10) | std::views::transform(work), at_most(2))).size(), 10U);
+    });
+}
+
+// Tasks that are not come to are nobody's mistake.
+TEST_F(WhenAll, OfARangeDropsTheRestAfterAnErrorWithoutAReport) {
+    std::atomic<int> live{0};
+    auto before = guardrails::guardrail_counts()[guardrail::never_awaited];
+    rt.block_on([&]() -> task<> {
+        auto work = [](counted, bool bad) -> task<int> {
+            if (bad) throw std::runtime_error("third");
+            co_await yield();
+            co_return 0;
+        };
+        std::vector<task<int>> tasks;
+        for (int i = 0; i < 10; ++i) tasks.push_back(work(counted{live}, i == 2));
+        EXPECT_EQ(live, 10);
+        EXPECT_THROW(co_await when_all(std::move(tasks), at_most(2)), std::runtime_error);
+        EXPECT_EQ(live, 0);
+        std::vector<task<int>> stopped;
+        for (int i = 0; i < 10; ++i)
+            stopped.push_back([](counted) -> task<int> {
+                co_await never();
+                co_return 0;
+            }(counted{live}));
+        EXPECT_THROW(co_await timeout(1ms, when_all(std::move(stopped), at_most(2))), deadline_exceeded);
+        EXPECT_EQ(live, 0);
+    });
+    EXPECT_EQ(guardrails::guardrail_counts()[guardrail::never_awaited], before);
 }
 
 }  // namespace

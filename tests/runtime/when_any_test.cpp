@@ -6,6 +6,9 @@
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
 
+#include <list>
+#include <ranges>
+
 namespace belay {
 namespace {
 
@@ -221,6 +224,99 @@ TEST_F(WhenAny, TakesOperations) {
         gate shut;
         auto won = co_await when_any(shut.wait(), sleep_for(1ms));
         EXPECT_EQ(won.index, 1U);
+    });
+}
+
+// ---- a range of tasks --------------------------------------------------------------------------------------------
+
+TEST_F(WhenAny, OfARangeReturnsTheWinnerAndWhatTheOthersStillProduced) {
+    rt.block_on([]() -> task<> {
+        gate both;
+        std::atomic<int> live{0};
+        auto quick = [&](int i) -> task<std::unique_ptr<int>> {
+            co_await both.wait();
+            co_return std::make_unique<int>(i);
+        };
+        auto stuck = [&]() -> task<std::unique_ptr<int>> {
+            counted local{live};
+            co_await never();
+            co_return nullptr;
+        };
+        std::vector<task<std::unique_ptr<int>>> tasks;
+        tasks.push_back(stuck());
+        tasks.push_back(quick(1));
+        tasks.push_back(quick(2));
+        tasks.push_back([](gate& g, std::atomic<int>& l) -> task<std::unique_ptr<int>> {
+            co_await until([&] { return g.waiting() == 2 && l == 1; });
+            g.open();  // completes both of them; a stop comes too late for the second
+            co_await never();
+            co_return nullptr;
+        }(both, live));
+        auto won = co_await when_any(std::move(tasks));
+        EXPECT_EQ(live, 0);
+        EXPECT_EQ(won.values.size(), 4U);
+        EXPECT_TRUE(won.index == 1 || won.index == 2);
+        EXPECT_EQ(*won.values.at(won.index).value(), static_cast<int>(won.index));
+        EXPECT_EQ(*won.values.at(3 - won.index).value(), static_cast<int>(3 - won.index));
+        EXPECT_FALSE(won.values.at(0).has_value());
+    });
+}
+
+TEST_F(WhenAny, OfARangeOfOneOrOfManyOrOfVoid) {
+    rt.block_on([]() -> task<> {
+        std::list<task<>> one;
+        one.push_back([]() -> task<> { co_return; }());
+        auto won = co_await when_any(std::move(one));
+        EXPECT_EQ(won.index, 0U);
+        EXPECT_TRUE(won.values.at(0).has_value());
+
+        auto many = std::views::iota(0, 100'000) | std::views::transform([](int i) -> task<int> {
+                        if (i != 77) co_await never();
+                        co_return i;
+                    });
+        auto found = co_await when_any(std::move(many));
+        EXPECT_EQ(found.index, 77U);
+        EXPECT_EQ(found.values.at(77), 77);
+    });
+}
+
+TEST_F(WhenAny, OfARangeRethrowsAnErrorThatCameFirst) {
+    std::atomic<int> live{0};
+    rt.block_on([&]() -> task<> {
+        std::vector<task<int>> tasks;
+        tasks.push_back([](std::atomic<int>& l) -> task<int> {
+            counted local{l};
+            co_await never();
+            co_return 0;
+        }(live));
+        tasks.push_back([](std::atomic<int>& l) -> task<int> {
+            co_await until([&] { return l == 1; });
+            throw std::runtime_error("first");
+        }(live));
+        EXPECT_THROW(co_await when_any(std::move(tasks)), std::runtime_error);
+        EXPECT_EQ(live, 0);
+        EXPECT_THROW((void)when_any(std::vector<task<int>>{}), std::invalid_argument);
+    });
+}
+
+TEST_F(WhenAny, OfARangeIsStoppedWithItsScope) {
+    std::atomic<int> live{0};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                std::vector<task<>> tasks;
+                for (int i = 0; i < 5; ++i)
+                    tasks.push_back([](std::atomic<int>& l) -> task<> {
+                        counted local{l};
+                        co_await never();
+                    }(live));
+                co_await when_any(std::move(tasks));
+                ADD_FAILURE() << "went on after a stop";
+            });
+            co_await until([&] { return live == 5; });
+            s.request_stop();
+        });
+        EXPECT_EQ(live, 0);
     });
 }
 
