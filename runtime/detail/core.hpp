@@ -6,6 +6,7 @@
 #include <belay/runtime/detail/idle_set.hpp>
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
+#include <belay/runtime/detail/stop_latency.hpp>
 #include <belay/runtime/metrics.hpp>
 
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -70,6 +72,8 @@ public:
     }
     void wake_all() noexcept;
 
+    detail::stop_latency stop_latency;
+
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] runtime_metrics metrics() const;
     /// Task ids are handed out in blocks, so that spawning shares no counter and reports show short numbers. Returns the number
@@ -87,6 +91,8 @@ public:
     std::int64_t takeover_tick_ns = 0;
     std::int64_t spin_limit_ns = 0;  // 0: workers never spin
     std::int64_t shutdown_grace_ns = 0;
+    /// During a shutdown: when stops enter shields at the latest, so that what they protect can still unwind within the grace.
+    std::atomic<std::int64_t> cleanup_limit_ns{std::numeric_limits<std::int64_t>::max()};
 
     // Searching workers look for work to steal; at most half of the workers do. A searcher leaves the count (seq_cst)
     // before its last look at the queues, so "somebody searches" may be trusted by notify_one().

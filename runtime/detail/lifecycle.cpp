@@ -54,6 +54,10 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
     auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline}};
 
+    // Shields get what the grace leaves them: at its end there would be no time left to unwind what they protect.
+    std::int64_t to_unwind = std::min<std::int64_t>(std::max<std::int64_t>(grace.count(), 0) / 4, 100'000'000);
+    cleanup_limit_ns.store(deadline - to_unwind, std::memory_order_relaxed);  // published by the mark of the root scope
+
     draining_.store(true, std::memory_order_seq_cst);
     guard.unlock();
     root->stop_children(stop_reason::shutdown);
@@ -161,6 +165,7 @@ runtime_metrics runtime_core::metrics() const {
     }
     out.pools.push_back(blocking->metrics());
     for (const auto& pool : user_pools()) out.pools.push_back(pool->metrics());
+    out.stop_latency = stop_latency.read();
     return out;
 }
 
