@@ -53,11 +53,6 @@ task<T> run_finally(std::int64_t grace_ns, task<T> work, F cleanup) {
 /// (guardrail lost_error) and changes nothing about the outcome. An error of the cleanup is thrown, also after a stop; if the work failed
 /// too, the work's error is thrown and the cleanup's is counted and reported. `cleanup` is moved in and lives until the end; what it
 /// refers to must live in the caller. Costs three coroutine frames and the cleanup's own; a timer.
-template <class A, class F>
-    requires std::invocable<F&>
-auto finally(A&& work, F cleanup) {
-    return finally(std::forward<A>(work), std::move(cleanup), cleanup_grace);
-}
 template <class A, class F, class Rep, class Period>
     requires std::invocable<F&>
 auto finally(A&& work, F cleanup, std::chrono::duration<Rep, Period> grace) {
@@ -65,6 +60,11 @@ auto finally(A&& work, F cleanup, std::chrono::duration<Rep, Period> grace) {
                   "belay: finally needs a cleanup that returns belay::task<>: write "
                   "[&]() -> belay::task<> { co_await ...; }, or use a destructor if it need not await");
     return detail::run_finally(detail::saturating_ns(grace), as_task(std::forward<A>(work)), std::move(cleanup));
+}
+template <class A, class F>
+    requires std::invocable<F&>
+auto finally(A&& work, F cleanup) {
+    return finally(std::forward<A>(work), std::move(cleanup), cleanup_grace);
 }
 
 }  // namespace belay

@@ -179,17 +179,16 @@ TEST_F(Started, AFullScopeThrowsAndNothingIsSpawned) {
 }
 
 TEST_F(Started, ReadyMayBeSaidByAnotherThread) {
-    std::vector<std::thread> others;
-    others.reserve(50);
+    std::vector<std::thread> others(50);
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             for (int i = 0; i < 50; ++i) {
                 EXPECT_EQ(co_await s.start(
-                              [](started<int> mine, std::vector<std::thread>* all, int n) -> task<> {
-                                  all->emplace_back([m = std::move(mine), n]() mutable { m.ready(n); });
+                              [](started<int> mine, std::thread* other, int n) -> task<> {
+                                  *other = std::thread{[m = std::move(mine), n]() mutable { m.ready(n); }};
                                   co_await never();
                               },
-                              &others, i),
+                              &others[static_cast<std::size_t>(i)], i),
                           i);
             }
             s.request_stop();
