@@ -15,6 +15,7 @@
 #include <belay/runtime/async_generator.hpp>
 #include <belay/runtime/at_most.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/finally.hpp>
 #include <belay/runtime/for_each.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/map.hpp>
@@ -23,7 +24,10 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/started.hpp>
 #include <belay/runtime/stop.hpp>
+#include <belay/runtime/stop_token.hpp>
+#include <belay/runtime/stopped_as.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>

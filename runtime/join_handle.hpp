@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -55,7 +56,8 @@ private:
 
 }  // namespace detail
 
-/// A spawned task's result to come. Move-only; thread-safe like a pointer. May outlive the scope and the runtime.
+/// A spawned task's result to come. Move-only; thread-safe like a pointer: its const functions may be called by many threads
+/// while none moves, assigns or destroys it. May outlive the scope and the runtime.
 template <class T = void>
 class join_handle {
 public:
@@ -73,6 +75,18 @@ public:
     /// Empty when it was moved from, or when try_spawn found no room.
     [[nodiscard]] explicit operator bool() const noexcept { return child_ != nullptr; }
     [[nodiscard]] std::uint64_t id() const noexcept { return child_ != nullptr ? child_->id : 0; }
+    /// What the task called itself (this_task::set_name); empty when it has no name.
+    [[nodiscard]] std::string_view name() const noexcept {
+        return child_ != nullptr ? detail::name_of(*child_) : std::string_view{};
+    }
+    /// Stops this task and everything below it; its siblings run on and the scope does not fail. A request: it returns at once,
+    /// the task ends at its next suspension, and join() throws task_stopped with reason `requested` (unless its scope was
+    /// stopped first). Any thread, inside a task or not, also after the scope and the runtime have gone. Idempotent; nothing
+    /// happens to a task that has ended, nor on an empty handle. Linear in what is below the task; runs the callbacks of
+    /// std::stop_tokens that were asked for there.
+    void request_stop() const noexcept {
+        if (child_ != nullptr) child_->request_stop();
+    }
     /// True once it has ended and its frames are gone.
     [[nodiscard]] bool ended() const noexcept { return child_ != nullptr && child_->ended(); }
 

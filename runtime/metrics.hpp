@@ -47,6 +47,13 @@ struct blocking_pool_metrics {
     std::uint64_t run_ns = 0;           ///< summed over all completed functions
 };
 
+/// How long scopes (timeouts included) took to end once they were stopped: from the request until the last child had ended.
+struct stop_latency_metrics {
+    std::uint64_t count = 0;            ///< scopes that were stopped and have ended
+    std::uint64_t sum_ns = 0;
+    std::uint64_t max_ns = 0;           ///< the longest since the start of the runtime
+};
+
 struct runtime_metrics {
     std::string runtime;                ///< the runtime's name
     std::string backend;                ///< "uring" or "asio"
@@ -55,6 +62,7 @@ struct runtime_metrics {
     std::size_t injected = 0;           ///< depth of the global injection queue
     std::vector<worker_metrics> workers;
     std::vector<blocking_pool_metrics> pools;
+    stop_latency_metrics stop_latency;
 };
 
 }  // namespace belay

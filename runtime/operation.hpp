@@ -54,12 +54,12 @@ public:
 protected:
     ~operation() = default;
 
-    /// Publishes this operation in the record's slot. False when the scope is already stopped: the record has been
+    /// Publishes this operation in the record's slot. False when the task is asked to stop already: the record has been
     /// queued to unwind, and the awaiter must return true from await_suspend without touching itself again.
     bool suspend_on(record& rec) noexcept {
         rec_ = &rec;
-        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with stop_node::reason
-        if (!rec.node().stopped()) [[likely]]
+        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with record::stop_asked()
+        if (!rec.stop_asked()) [[likely]]
             return true;
         return !withdraw_stopped(rec);
     }
@@ -67,7 +67,7 @@ protected:
     /// As suspend_on(), for a shield: it begins even in a scope that is stopped already.
     void suspend_shielded(record& rec) noexcept {
         rec_ = &rec;
-        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with stop_node::reason
+        rec.slot.store(reinterpret_cast<std::uintptr_t>(this), std::memory_order_seq_cst);  // pairs with record::stop_asked()
     }
 
     /// start() found the result at hand after publishing. True: go on without suspending (return false from

@@ -1,5 +1,6 @@
 #include <belay/runtime/scope.hpp>
 
+#include <belay/runtime/detail/token_registry.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 
@@ -63,6 +64,8 @@ void scope::adopt(child_record& child) noexcept {
 }
 
 void scope::add_children(detail::stop_walk& walk) noexcept {
+    // relaxed: only measured. A scope whose last child ends before this is not counted: its stop met nothing.
+    stopped_at_ns_.store(detail::now_ns(), std::memory_order_relaxed);
     auto walk_shard = [&](shard& s) {
         std::scoped_lock guard(s.lock);  // a child cannot unlink itself, hence not end, while it is looked at
         for (child_record* c = s.head; c != nullptr; c = c->next_sibling_) walk.add(*c);
@@ -120,10 +123,13 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
         worker_counters::bump(how == outcome::value ? c.completed : how == outcome::error ? c.failed : c.stopped);
     }
     if (how == outcome::stopped) {
-        any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
-        child.set_stop_reason(node.reason.load(std::memory_order_relaxed));
+        child.set_stop_reason(child.asked_why());
+        // One that was stopped by itself says nothing of the scope.
+        if (!child.own_stop()) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
     }
-    if (error != nullptr) failed(*error, child.spawn_site(), false);
+    if (error != nullptr) failed(*error, child, false);
+    if (child.has_token()) [[unlikely]]
+        detail::token_registry::of(node).forget(child);
     {
         std::scoped_lock guard(shard_at(child.shard_).lock);
         if (child.next_sibling_ != nullptr) child.next_sibling_->prev_ = child.prev_;
@@ -170,12 +176,7 @@ record* scope::leave(std::uint64_t unit) noexcept {
         if (left == timer_unit) {
             // Only an armed timer would be left. If it can be disarmed its unit is ours too; if not, fire() is about to give it
             // up, and whoever is second finishes.
-            bool disarmed = false;
-            {
-                std::scoped_lock guard(lock_);  // start_grace() adds the unit and arms the timer in one step
-                disarmed = detail::disarm_timer(timer_);
-            }
-            if (disarmed) unit += timer_unit;
+            if (detail::disarm_timer(timer_)) unit += timer_unit;
             left = pending_.fetch_sub(unit, std::memory_order_acq_rel) - unit;
             break;
         }
@@ -188,6 +189,8 @@ record* scope::leave(std::uint64_t unit) noexcept {
         return nullptr;
     }
     if (left != 0) return nullptr;
+    if (auto since_ns = stopped_at_ns_.load(std::memory_order_relaxed); since_ns != 0) [[unlikely]]
+        core.stop_latency.add(detail::now_ns() - since_ns);
     bool pass_on = !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) && enclosing_stopped();
     return finish(pass_on ? outcome::stopped : outcome::value);
 }
@@ -200,10 +203,10 @@ void scope::unlink(scope_room& room) noexcept {
     if (waiters_head_ == nullptr) pending_.fetch_and(~waiters_bit, std::memory_order_relaxed);
 }
 
-void scope::failed(const std::exception_ptr& error, std::source_location site, bool is_body) noexcept {
-    if (node.stopped() && detail::is_task_stopped(error)) return;  // a consequence of the stop, not a cause of anything
+void scope::failed(const std::exception_ptr& error, const record& from, bool is_body) noexcept {
+    if (from.stop_asked() && detail::is_task_stopped(error)) return;  // a consequence of the stop, not a cause of anything
     if (!is_body && options_.on_error == on_error::isolate) {
-        detail::report_lost_error(core_, options_.name, site, error);
+        detail::report_lost_error(core_, options_.name, from.spawn_site(), error);
         return;
     }
     bool first = false;
@@ -223,12 +226,12 @@ void scope::failed(const std::exception_ptr& error, std::source_location site, b
     if (first) {
         stop_children(stop_reason::sibling_failed);
     } else {
-        detail::report_lost_error(core_, options_.name, site, error);
+        detail::report_lost_error(core_, options_.name, from.spawn_site(), error);
     }
 }
 
 void scope::deadline_timer::fire() noexcept {
-    scope_.stop_children(scope_.is_shield_ ? stop_reason::cleanup_overrun : stop_reason::deadline);
+    scope_.stop_children(stop_reason::deadline);
     if (record* parent = scope_.leave(timer_unit)) detail::schedule(*parent);
 }
 
@@ -244,42 +247,8 @@ void scope::open_under(record& parent) noexcept {
     own_deadline_ = true;
 }
 
-// ---- shields ---------------------------------------------------------------------------------------------------
-
-void scope::open_shield(record& parent, std::int64_t grace_ns) noexcept {
-    open(parent);
-    is_root_ = false;
-    is_shield_ = true;
-    grace_ns_ = grace_ns;
-    node.deadline_ns = detail::no_deadline;  // the minimum of the deadlines up the tree ends at the nearest shield
-}
-
-void scope::stop_from_above(detail::stop_walk& walk) noexcept {
-    if (!is_shield_) return group::stop_from_above(walk);
-    start_grace();
-}
-
-/// From now on the body has its grace to end by itself. Once; while the parent is claimed, or by the parent before the body
-/// begins, so the scope is alive.
-void scope::start_grace() noexcept {
-    std::scoped_lock guard(lock_);
-    if (std::exchange(grace_runs_, true)) return;
-    auto seen = pending_.load(std::memory_order_relaxed);
-    while (seen != 0) {
-        if (!pending_.compare_exchange_weak(seen, seen + timer_unit, std::memory_order_acq_rel)) continue;
-        detail::arm_timer_anywhere(core_, timer_, detail::saturating_add(detail::now_ns(), grace_ns_));
-        return;
-    }
-}
-
 bool scope::suspend_parent(record& parent, record& body) noexcept {
     body_ = &body;
-    if (is_shield_) {
-        suspend_shielded(parent);
-        // A stop that came before the publication did not reach the shield; one that comes later does.
-        if (parent.node().stopped()) start_grace();
-        return true;
-    }
     if (own_deadline_) {
         pending_.fetch_add(timer_unit, std::memory_order_relaxed);  // before the timer can fire
     }
@@ -311,6 +280,29 @@ child_record::child_record(scope& parent, std::source_location site) noexcept
 
 record* child_record::end_child(outcome how, const std::exception_ptr* error) noexcept {
     return scope_->child_ended(*this, how, error);
+}
+
+// Why everything here is alive. The record: the caller's handle has a reference, ended or not. The scope, and the node with
+// it: a task that has not ended has not left its scope, and scope::child_ended() needs join_lock_ to end it. What is claimed: a
+// claimed task cannot be resumed, hence not end, until run() has released it. Of a task that has ended nothing is read but
+// ended_, so neither its scope nor its runtime need be there.
+void child_record::request_stop() noexcept {
+    stop_walk walk;
+    token_registry* tokens = nullptr;
+    {
+        std::scoped_lock guard(join_lock_);
+        if (ended() || stop_asked()) return;  // stopped before, by itself or with its scope: that reason stays
+        set_own_stop();
+        {
+            std::scoped_lock held(scope_->shard_at(shard_).lock);  // against a snapshot that pins the record meanwhile
+            walk.add(*this);
+        }
+        tokens = token_registry::hold(node());
+    }
+    walk.run();
+    if (tokens == nullptr) return;
+    tokens->stop(*this);
+    tokens->release();
 }
 
 // ---- join ------------------------------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ namespace detail {
 template <class T>
 class scope_body;
 class scope_room;
+struct deduced;
+template <class T, class F, class... Args>
+auto make_start(scope& s, F&& f, Args&&... args);
 template <class F, class... Args>
 class spawn_when_free_awaiter;
 struct scope_access;
@@ -133,6 +136,17 @@ public:
     template <class F, class... Args>
     auto spawn_when_free(F&& f, Args&&... args) {
         return detail::spawn_when_free_awaiter<std::decay_t<F>, std::decay_t<Args>...>{*this, fwd<F>(f), fwd<Args>(args)...};
+    }
+
+    /// Awaitable: spawns f(belay::started<T>, args...) and suspends until the child calls ready(value) on its first argument; then
+    /// returns the value, and the child lives on in the scope. An error of the child before that is thrown here and is not the scope's;
+    /// never_ready if it ends without one, task_stopped if it is stopped. Throws scope_full, scope_closed, std::bad_alloc: nothing was
+    /// spawned. On stop of the awaiting task: if it comes first, nothing is spawned, else the child lives on unless the scope was
+    /// stopped, and its errors are the scope's. T is named where f is a template: start<T>(f, ...). Arguments as for spawn();
+    /// moved into the operation at once.
+    template <class T = detail::deduced, class F, class... Args>
+    auto start(F&& f, Args&&... args) {
+        return detail::make_start<T>(*this, fwd<F>(f), fwd<Args>(args)...);
     }
 
     /// Stops all children and the body. with_scope then returns normally (task<>) or throws task_stopped (task<T>).
@@ -219,7 +233,7 @@ private:
     detail::record* child_ended(detail::child_record& child, detail::outcome how, const std::exception_ptr* error) noexcept;
     detail::record* leave(std::uint64_t unit) noexcept;
     void unlink(detail::scope_room& room) noexcept;
-    void failed(const std::exception_ptr& error, std::source_location site, bool is_body) noexcept;
+    void failed(const std::exception_ptr& error, const detail::record& from, bool is_body) noexcept;
     void add_children(detail::stop_walk& walk) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "scope"; }
     shard& shard_at(std::uint16_t index) noexcept;
@@ -227,10 +241,6 @@ private:
     template <class F>
     void for_each_pinned(std::size_t most, F&& f);
     void open_under(detail::record& parent) noexcept;
-    /// A shield: a stop from above starts the grace instead of stopping the body.
-    void open_shield(detail::record& parent, std::int64_t grace_ns) noexcept;
-    void start_grace() noexcept;
-    void stop_from_above(detail::stop_walk& walk) noexcept override;
     bool suspend_parent(detail::record& parent, detail::record& body) noexcept;
     [[nodiscard]] bool overran() const noexcept;
     void throw_outcome();
@@ -247,14 +257,13 @@ private:
     std::exception_ptr first_error_;
     std::vector<std::exception_ptr> errors_;
     std::atomic<bool> any_stopped_{false};
+    std::atomic<std::int64_t> stopped_at_ns_{0};  // for the metrics; 0: not stopped
     bool is_root_ = true;  // until it is opened under a parent
     bool own_deadline_ = false;
-    bool is_shield_ = false;
-    bool grace_runs_ = false;  // guarded by lock_
-    std::int64_t grace_ns_ = 0;
     deadline_timer timer_{*this};
 };
 
 }  // namespace belay
 
 #include <belay/runtime/detail/scope_impl.hpp>  // with_scope, spawn_when_free
+#include <belay/runtime/detail/start_impl.hpp>  // start

@@ -23,7 +23,7 @@ task<T> run_with_deadline(deadline limit, task<T> work) {
 }
 
 template <class T>
-using maybe_t = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
+using maybe_t = std::conditional_t<std::is_void_v<T>, bool, std::optional<stored_t<T>>>;
 
 template <class T>
 task<maybe_t<T>> try_with_deadline(deadline limit, task<T> work) {
@@ -56,10 +56,15 @@ auto timeout(std::chrono::time_point<std::chrono::steady_clock, Duration> when, 
     return detail::run_with_deadline(detail::deadline{when}, as_task(std::forward<A>(work)));
 }
 
-/// As timeout(), but returns an empty optional (for void: false) when the time was up.
+/// As timeout(), but returns an empty optional (for void: false) when the time was up. A reference is returned as a
+/// std::reference_wrapper.
 template <class Rep, class Period, class A>
 auto try_timeout(std::chrono::duration<Rep, Period> limit, A&& work) {
     return detail::try_with_deadline(detail::deadline{limit}, as_task(std::forward<A>(work)));
+}
+template <class Duration, class A>
+auto try_timeout(std::chrono::time_point<std::chrono::steady_clock, Duration> when, A&& work) {
+    return detail::try_with_deadline(detail::deadline{when}, as_task(std::forward<A>(work)));
 }
 
 }  // namespace belay

@@ -18,7 +18,7 @@ public:
     static void await_suspend(std::coroutine_handle<P> awaiting) noexcept {
         static_assert(task_promise<P>, "belay: yield can be awaited only inside a belay::task");
         record& rec = *awaiting.promise().rec;
-        if (rec.node().stopped()) rec.set_stopped();
+        if (rec.stop_asked()) rec.set_stopped();
         schedule_fair(rec);
     }
     static void await_resume() noexcept {}

@@ -32,6 +32,13 @@ public:
             sample.gauge.value = value;
         families_.back().metric.push_back(std::move(sample));
     }
+    void add_summary(std::uint64_t count, double sum) {
+        ClientMetric sample;
+        sample.label = common_;
+        sample.summary.sample_count = count;
+        sample.summary.sample_sum = sum;
+        families_.back().metric.push_back(std::move(sample));
+    }
     void add(std::uint64_t value, std::initializer_list<label> own = {}) { add(static_cast<double>(value), own); }
     std::vector<MetricFamily> take() { return std::move(families_); }
 
@@ -125,6 +132,15 @@ void add_outcomes(family_writer& out, const runtime_metrics& m) {
     }
 }
 
+void add_stops(family_writer& out, const runtime_metrics& m) {
+    out.begin("belay_stop_latency_seconds", MetricType::Summary,
+              "Time from the stop of a scope or timeout until the last task in it has ended.");
+    out.add_summary(m.stop_latency.count, static_cast<double>(m.stop_latency.sum_ns) * nanosecond);
+    out.begin("belay_stop_latency_max_seconds", MetricType::Gauge,
+              "The longest time that a stopped scope or timeout has taken to end, since the start of the runtime.");
+    out.add(static_cast<double>(m.stop_latency.max_ns) * nanosecond);
+}
+
 void add_queues(family_writer& out, const runtime_metrics& m) {
     out.begin("belay_run_queue_depth", MetricType::Gauge,
               "Ready tasks that wait for a worker: in the workers' own queues, and in the global one.");
@@ -194,6 +210,7 @@ std::vector<MetricFamily> families_of(const runtime_metrics& metrics, const guar
         for (std::size_t i = 0; i < metrics.workers.size(); ++i)
             out.add(row.value(metrics.workers[i]), {{"worker", std::to_string(i)}});
     }
+    add_stops(out, metrics);
     add_queues(out, metrics);
     add_io(out, metrics);
     auto pools = merged_by_name(metrics.pools);

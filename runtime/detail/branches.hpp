@@ -85,7 +85,7 @@ private:
     template <std::size_t... I>
     void make_all(record& parent, branch_group& g, std::source_location site, std::index_sequence<I...>) noexcept {
         ((std::construct_at(&std::get<I>(slots_).branch, parent.core(), g, site, std::move(std::get<I>(tasks_)), I),
-          std::get<I>(slots_).branch.id = parent.id),
+          belongs_to(std::get<I>(slots_).branch, parent)),
          ...);
     }
     std::tuple<task<Ts>...> tasks_;

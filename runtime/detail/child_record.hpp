@@ -29,6 +29,8 @@ public:
     }
     /// acquire, pairs with the release in scope::child_ended(): the result is visible.
     [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+    /// Stops this task and all below it. Any thread that holds a reference.
+    void request_stop() noexcept;
     /// How it ended; only when ended().
     [[nodiscard]] outcome how() const noexcept { return how_; }
 

@@ -6,6 +6,7 @@
 #include <belay/runtime/detail/idle_set.hpp>
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
+#include <belay/runtime/detail/stop_latency.hpp>
 #include <belay/runtime/detail/worker_setup.hpp>
 #include <belay/runtime/metrics.hpp>
 
@@ -16,6 +17,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -73,6 +75,8 @@ public:
     }
     void wake_all() noexcept;
 
+    detail::stop_latency stop_latency;
+
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] runtime_metrics metrics() const;
     /// Task ids are handed out in blocks, so that spawning shares no counter and reports show short numbers. Returns the number
@@ -92,6 +96,8 @@ public:
     std::int64_t takeover_tick_ns = 0;
     std::int64_t spin_limit_ns = 0;  // 0: workers never spin
     std::int64_t shutdown_grace_ns = 0;
+    /// During a shutdown: when stops enter shields at the latest, so that what they protect can still unwind within the grace.
+    std::atomic<std::int64_t> cleanup_limit_ns{std::numeric_limits<std::int64_t>::max()};
 
     std::atomic<bool> driven_{false};  // hosted: a thread is inside a host_turn
 

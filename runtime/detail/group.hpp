@@ -23,9 +23,8 @@ public:
     /// Stops the children for a reason of the group's own. Any thread that keeps the group alive: a child that has not
     /// ended yet, the deadline timer, or the parent. True if this call was the first to stop it.
     bool stop_children(stop_reason why) noexcept {
-        if (!node.mark(why)) return false;
         stop_walk walk;
-        add_children(walk);
+        if (!mark(walk, why)) return false;
         walk.run();
         return true;
     }
@@ -34,15 +33,25 @@ protected:
     ~group() = default;
     virtual void stop_from_above(stop_walk& walk) noexcept {
         auto above = node.parent->reason.load(std::memory_order_relaxed);  // only names the reason
-        if (node.mark(above == stop_reason::shutdown ? stop_reason::shutdown : stop_reason::parent)) add_children(walk);
+        bool keep = above == stop_reason::shutdown || above == stop_reason::cleanup_overrun;
+        mark(walk, keep ? above : stop_reason::parent);
+    }
+    /// True for the caller that turned it from running to stopped.
+    bool mark(stop_walk& walk, stop_reason why) noexcept {
+        if (!node.mark(why)) return false;
+        walk.add_tokens_of(node);
+        add_children(walk);
+        return true;
     }
     virtual void add_children(stop_walk& walk) noexcept = 0;
 
     void open(record& parent) noexcept {
         node.parent = &parent.node();
         node.deadline_ns = parent.node().deadline_ns;
+        node.shield = parent.node().shield;
     }
-    [[nodiscard]] bool enclosing_stopped() const noexcept { return node.parent->stopped(); }
+    /// Only once it is published: the task that awaits the group is to stop.
+    [[nodiscard]] bool enclosing_stopped() const noexcept { return owner()->stop_asked(); }
 };
 
 /// An error that has no one to go to: counted and reported with the spawn site.

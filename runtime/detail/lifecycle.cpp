@@ -53,6 +53,10 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     auto pools = user_pools();
     phase_ = phase::ending;
     std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
+
+    // Shields get what the grace leaves them: at its end there would be no time left to unwind what they protect.
+    std::int64_t to_unwind = std::min<std::int64_t>(std::max<std::int64_t>(grace.count(), 0) / 4, 100'000'000);
+    cleanup_limit_ns.store(deadline - to_unwind, std::memory_order_relaxed);  // published by the mark of the root scope
     guard.unlock();
     if (!drain(deadline)) root->close();
 
@@ -167,6 +171,7 @@ runtime_metrics runtime_core::metrics() const {
     }
     out.pools.push_back(blocking->metrics());
     for (const auto& pool : user_pools()) out.pools.push_back(pool->metrics());
+    out.stop_latency = stop_latency.read();
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <source_location>
+#include <string_view>
 
 namespace belay::detail {
 
@@ -70,6 +71,19 @@ public:
     [[nodiscard]] runtime_core& core() const noexcept { return *core_; }
     [[nodiscard]] std::source_location spawn_site() const noexcept { return spawn_site_; }
 
+    // ---- being asked to stop ---------------------------------------------------------------------------------------
+    /// The task stops at its next suspension: its scope was stopped, or it was itself. What every suspension asks after it has
+    /// published its operation. seq_cst, the two Dekker pairs: a stopper sets stop_node::reason, or own_stop_, and then reads
+    /// the slot. At least one of the two sees the other.
+    [[nodiscard]] bool stop_asked() const noexcept { return node_->stopped() || own_stop(); }
+    /// Asks this task alone, and so all below it. Its scope runs on.
+    void set_own_stop() noexcept { own_stop_.store(true, std::memory_order_seq_cst); }
+    [[nodiscard]] bool own_stop() const noexcept { return own_stop_.load(std::memory_order_seq_cst); }
+    /// Why it is asked, while its node lives. Its own stop is never set after its scope's, so it came first where both are.
+    [[nodiscard]] belay::stop_reason asked_why() const noexcept {
+        return own_stop() ? belay::stop_reason::requested : node_->reason.load(std::memory_order_acquire);
+    }
+
     /// The next poll unwinds the task instead of resuming it. Written before the record is queued.
     void set_stopped() noexcept { stopped_ = true; }
     [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
@@ -77,14 +91,21 @@ public:
     /// Why a child that has ended was stopped; its node may be gone by then.
     void set_stop_reason(stop_reason why) noexcept { stop_reason_ = why; }
     [[nodiscard]] belay::stop_reason why_stopped() const noexcept { return stop_reason_; }
+    /// Its node's token_registry knows this record. Written and read by the task itself.
+    void set_has_token() noexcept { has_token_ = true; }
+    [[nodiscard]] bool has_token() const noexcept { return has_token_; }
 
     std::uint64_t id = 0;             // unique in the runtime; branches carry that of the task they belong to
-    const char* name = nullptr;       // lives as long as the record; null when it has none
+    /// Static storage, or lives as long as the record; null when it has none. relaxed: read from other threads, and what it
+    /// points at was never written.
+    std::atomic<const char*> name{nullptr};
     std::uint32_t ready_stamp = 0;    // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
 
 private:
     bool stopped_ = false;  // here, in the padding of the stamp: a record's size is promised
     stop_reason stop_reason_ = stop_reason::none;  // likewise
+    std::atomic<bool> own_stop_{false};            // likewise
+    bool has_token_ = false;                       // likewise
 
 protected:
     ~record() = default;
@@ -94,6 +115,17 @@ private:
     runtime_core* core_;
     std::source_location spawn_site_;
 };
+
+/// Empty when it has none.
+inline std::string_view name_of(const record& rec) noexcept {
+    const char* name = rec.name.load(std::memory_order_relaxed);
+    return name != nullptr ? std::string_view{name} : std::string_view{};
+}
+/// A branch, or a scope's body, goes by the id and the name of the task that it belongs to.
+inline void belongs_to(record& branch, const record& parent) noexcept {
+    branch.id = parent.id;
+    branch.name.store(parent.name.load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
 
 /// Puts a record whose operation completed into a run queue: the current worker's when this thread is a worker of
 /// the record's runtime, else the injection queue. Any thread; never blocks, never throws.

@@ -32,7 +32,6 @@ struct open_scope : native_awaitable {
 
 struct scope_access {
     static void open(scope& s, record& parent) noexcept { s.open_under(parent); }
-    static void open_shield(scope& s, record& parent, std::int64_t grace_ns) noexcept { s.open_shield(parent, grace_ns); }
     static stop_node& node(scope& s) noexcept { return s.node; }
     static void reserve_or_throw(scope& s) { s.reserve_or_throw(); }
     static void adopt(scope& s, child_record& child) noexcept { s.adopt(child); }
@@ -45,8 +44,7 @@ public:
     scope_body(scope& s, record& parent, std::source_location site, task<T>&& work) noexcept
         : record{s.core_, s.node, site}, scope_{s}, work_{std::move(work)} {
         task_access::make_root(*work_, *this);
-        id = parent.id;
-        name = parent.name;
+        belongs_to(*this, parent);
     }
     /// `body` need not be a coroutine: it may spawn, and throw, when it is called. So that is done inside the scope, in begin().
     template <class F>
@@ -55,8 +53,7 @@ public:
           scope_{s},
           callable_{std::addressof(body)},
           call_{[](void* f, scope& in) -> task<T> { return (*static_cast<F*>(f))(in); }} {
-        id = parent.id;
-        name = parent.name;
+        belongs_to(*this, parent);
     }
 
     bool begin() noexcept override {
@@ -111,7 +108,7 @@ public:
             task_access::destroy(*work_);
         }
         ended_ = how;
-        if (how == outcome::error) scope_.failed(result_.error(), spawn_site(), true);
+        if (how == outcome::error) scope_.failed(result_.error(), *this, true);
         return scope_.leave(scope::body_unit);
     }
 

@@ -43,7 +43,7 @@ void add_frame(task_snapshot& out, std::source_location site) noexcept {
 void snapshot_record(const record& rec, task_snapshot& out) noexcept {
     out = {};
     out.id = rec.id;
-    copy_name(rec.name, out);
+    copy_name(rec.name.load(std::memory_order_relaxed), out);
     out.spawned = rec.spawn_site();
     auto word = rec.slot.load(std::memory_order_acquire) & ~(record::claimed_bit | record::released_bit);
     out.waiting_on = word > record::completed ? reinterpret_cast<operation*>(word)->what()
@@ -64,7 +64,7 @@ void snapshot_pinning(record& rec, task_snapshot& out) noexcept {
     }
     out = {};
     out.id = rec.id;
-    copy_name(rec.name, out);
+    copy_name(rec.name.load(std::memory_order_relaxed), out);
     out.spawned = rec.spawn_site();
     out.waiting_on = "running or ready";
 }
@@ -79,7 +79,7 @@ bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     found.id = seen.id;
     found.spawned = seen.spawn_site();
     found.waiting_on = "suspended";
-    copy_name(seen.name, found);
+    copy_name(seen.name.load(std::memory_order_relaxed), found);
     const promise_base* frame = seen.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
@@ -104,7 +104,7 @@ bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) 
     if (!read_memory(rec, bytes) || !unchanged()) return false;
     const record& copy = *reinterpret_cast<const record*>(bytes);
     out.id = copy.id;
-    copy_name(copy.name, out);
+    copy_name(copy.name.load(std::memory_order_relaxed), out);
     out.spawned = copy.spawn_site();
     const promise_base* frame = copy.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {

@@ -22,12 +22,18 @@ struct parameters {  // a template or an overload set: its parameters cannot be 
     template <std::size_t>
     static constexpr bool is_reference = false;
 };
-template <class R, class... Ps>
-struct parameters<R(Ps...)> {
+template <class R>
+struct parameters<R()> {
+    template <std::size_t>
+    static constexpr bool is_reference = false;
+};
+template <class R, class P, class... Ps>
+struct parameters<R(P, Ps...)> {
+    using first = P;
     template <std::size_t I>
     static constexpr bool is_reference = [] {
-        if constexpr (I < sizeof...(Ps)) {
-            return std::is_reference_v<std::tuple_element_t<I, std::tuple<Ps...>>>;
+        if constexpr (I <= sizeof...(Ps)) {
+            return std::is_reference_v<std::tuple_element_t<I, std::tuple<P, Ps...>>>;
         } else {
             return false;
         }

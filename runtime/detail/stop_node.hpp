@@ -9,17 +9,29 @@
 
 namespace belay::detail {
 
+class shield_group;
+class token_registry;
+
 inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
 /// A node is level-triggered: once `reason` is set it stays set, and every later suspension under it stops too.
 struct stop_node {
-    /// seq_cst, the Dekker pair of operation::suspend_on: the stopper stores `reason` and then reads the records'
+    /// seq_cst, the Dekker pair of record::stop_asked(): the stopper stores `reason` and then reads the records'
     /// slots; a task publishes its operation in its slot and then reads `reason`. At least one of them sees the other.
     std::atomic<stop_reason> reason{stop_reason::none};
     /// The enclosing node; null at a runtime's root.
     stop_node* parent = nullptr;
     /// The effective deadline in nanoseconds of the steady clock: the minimum up to the nearest shield.
     std::int64_t deadline_ns = no_deadline;
+    /// The nearest shield around it, itself included; null when there is none.
+    shield_group* shield = nullptr;
+    /// The std::stop_tokens of its tasks; null until one of them asks.
+    std::atomic<token_registry*> tokens{nullptr};
+
+    stop_node() = default;
+    stop_node(const stop_node&) = delete;
+    stop_node& operator=(const stop_node&) = delete;
+    ~stop_node();
 
     [[nodiscard]] bool stopped() const noexcept { return reason.load(std::memory_order_seq_cst) != stop_reason::none; }
 

@@ -21,7 +21,11 @@ public:
         head_ = &rec;
     }
 
-    /// Asks every claimed operation, and those that they add, to stop. Linear in their number.
+    /// The tokens of a node that this walk has just marked: they are stopped at the end of run().
+    void add_tokens_of(stop_node& node) noexcept;
+
+    /// Asks every claimed operation, and those that they add, to stop. Linear in their number. Then runs the callbacks of
+    /// std::stop_tokens: the one place where a stop runs user code, so the caller holds no lock.
     void run() noexcept {
         while (record* rec = head_) {
             head_ = rec->next;
@@ -37,10 +41,14 @@ public:
             }
             schedule(*rec);  // completed while claimed: the resume was left to us
         }
+        if (tokens_ != nullptr) [[unlikely]]
+            stop_tokens();
     }
 
 private:
+    void stop_tokens() noexcept;
     record* head_ = nullptr;
+    token_registry* tokens_ = nullptr;
 };
 
 }  // namespace belay::detail

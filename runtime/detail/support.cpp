@@ -1,7 +1,9 @@
 // The small functions that templates in user code call.
 #include <belay/runtime/detail/group.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/token_registry.hpp>
 #include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/finally.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/task.hpp>
@@ -51,6 +53,15 @@ void report_lost_error(runtime_core& core, std::string_view scope, std::source_l
     core.watcher->error_lost(scope, spawned, error);
 }
 
+void settle_cleanup(outcome how, const std::exception_ptr& error, bool work_failed) {
+    if (how == outcome::value) return;
+    if (how == outcome::error && !work_failed) std::rethrow_exception(error);
+    record& rec = *this_worker()->current();
+    const promise_base* caller = rec.leaf->parent;  // the leaf is finally's own frame
+    report_lost_error(rec.core(), "finally", caller != nullptr ? caller->site : rec.spawn_site(),
+                      how == outcome::error ? error : std::make_exception_ptr(task_stopped{stop_reason::cleanup_overrun}));
+}
+
 bool is_task_stopped(const std::exception_ptr& error) noexcept {
     try {
         std::rethrow_exception(error);
@@ -74,7 +85,7 @@ record* current_record() noexcept {
 
 bool stop_requested_here() noexcept {
     record* rec = current_record();
-    return rec != nullptr && rec->node().stopped();
+    return rec != nullptr && rec->stop_asked();
 }
 
 }  // namespace detail
@@ -87,12 +98,19 @@ std::uint64_t id() noexcept {
 }
 std::string_view name() noexcept {
     auto* rec = detail::current_record();
-    return rec != nullptr && rec->name != nullptr ? std::string_view{rec->name} : std::string_view{};
+    return rec != nullptr ? detail::name_of(*rec) : std::string_view{};
+}
+void set_name(static_name name) noexcept {
+    if (auto* rec = detail::current_record()) rec->name.store(name.text, std::memory_order_relaxed);
 }
 bool stop_requested() noexcept { return detail::stop_requested_here(); }
 belay::stop_reason stop_reason() noexcept {
     auto* rec = detail::current_record();
-    return rec != nullptr ? rec->node().reason.load(std::memory_order_acquire) : belay::stop_reason::none;
+    return rec != nullptr ? rec->asked_why() : belay::stop_reason::none;
+}
+std::stop_token stop_token() {
+    auto* rec = detail::current_record();
+    return rec != nullptr ? detail::token_registry::of(rec->node()).token_for(*rec) : std::stop_token{};
 }
 std::optional<std::chrono::steady_clock::time_point> deadline() noexcept {
     auto* rec = detail::current_record();

@@ -1,5 +1,10 @@
 #include <belay/runtime/join_handle.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/shield.hpp>
+#include <belay/runtime/this_task.hpp>
+#include <belay/runtime/timeout.hpp>
+#include <belay/runtime/when_all.hpp>
+#include <belay/runtime/when_any.hpp>
 #include <belay/tests/runtime/support.hpp>
 
 namespace belay {
@@ -206,6 +211,241 @@ TEST_F(JoinHandle, ALoopOfJoinsThatAreReadyLetsOthersRun) {
             }
             EXPECT_TRUE(other_ran) << "after " << joined << " joins";
             EXPECT_LE(joined, 2 * 128);
+        });
+    });
+}
+
+// ---- the stop of one task ----------------------------------------------------------------------------------------
+
+TEST_F(JoinHandle, RequestStopEndsOneTaskAndLeavesItsSiblingsAndItsScopeAlone) {
+    std::atomic<int> live{0};
+    rt.block_on([&]() -> task<> {
+        bool went_on = false;
+        co_await with_scope([&](scope& s) -> task<> {
+            gate shut;
+            auto wait = [&]() -> task<> {
+                counted here{live};
+                co_await shut.wait();
+                ++live;
+            };
+            auto victim = s.spawn(wait);
+            auto sibling = s.spawn(wait);
+            co_await until([&] { return shut.waiting() == 2; });
+            victim.request_stop();
+            try {
+                co_await victim.join();
+                ADD_FAILURE() << "no task_stopped";
+            } catch (const task_stopped& e) {
+                EXPECT_EQ(e.reason(), stop_reason::requested);
+            }
+            EXPECT_EQ(live, 1);
+            EXPECT_FALSE(s.stop_requested());
+            EXPECT_FALSE(sibling.ended());
+            shut.open();
+            co_await sibling.join();
+        });
+        went_on = true;
+        EXPECT_TRUE(went_on);
+        EXPECT_EQ(live, 1);  // what the sibling added
+    });
+}
+
+TEST_F(JoinHandle, RequestStopReachesEverythingBelowTheTask) {
+    std::atomic<int> live{0};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            auto wait = [&]() -> task<> {
+                counted here{live};
+                co_await never();
+            };
+            auto victim = s.spawn([&]() -> task<> {
+                co_await with_scope([&](scope& inner) -> task<> {
+                    inner.spawn(wait);
+                    co_await when_all(timeout(1h, wait()), when_any(wait(), wait()), wait());
+                });
+                ADD_FAILURE() << "went on after a stop";
+            });
+            co_await until([&] { return live == 5; });
+            victim.request_stop();
+            EXPECT_FALSE(co_await victim.join_optional());
+            EXPECT_EQ(live, 0);
+            EXPECT_FALSE(s.stop_requested());
+        });
+    });
+}
+
+TEST_F(JoinHandle, RequestStopIsLevelTriggeredAndKnownToTheTask) {
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            std::atomic<bool> asked{false};
+            auto victim = s.spawn([&]() -> task<> {
+                EXPECT_FALSE(this_task::stop_requested());
+                while (!this_task::stop_requested()) {  // no suspension: nothing but the flag can tell
+                    asked = true;
+                    std::this_thread::yield();
+                }
+                EXPECT_EQ(this_task::stop_reason(), stop_reason::requested);
+                co_await checkpoint();
+                ADD_FAILURE() << "went on after a stop";
+            });
+            while (!asked) std::this_thread::yield();
+            victim.request_stop();
+            EXPECT_FALSE(co_await victim.join_optional());
+        });
+    });
+}
+
+TEST_F(JoinHandle, RequestStopBeforeTheTaskHasRunLetsItRunToItsFirstSuspension) {
+    runtime one{options(1)};
+    one.block_on([]() -> task<> {
+        bool began = false;
+        co_await with_scope([&](scope& s) -> task<> {
+            auto victim = s.spawn([&]() -> task<> {
+                began = true;
+                co_await yield();
+                ADD_FAILURE() << "went on after a stop";
+            });
+            victim.request_stop();
+            victim.request_stop();  // idempotent
+            co_return;
+        });
+        EXPECT_TRUE(began);
+    });
+}
+
+TEST_F(JoinHandle, RequestStopOnATaskThatHasEndedChangesNothingEvenWhenItsRuntimeHasGone) {
+    join_handle<int> value;
+    join_handle<> stopped;
+    join_handle<> none;
+    {
+        runtime other{options()};
+        other.block_on([&]() -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                value = s.spawn(give, 3);
+                EXPECT_EQ(co_await s.spawn(give, 4).join(), 4);
+            });
+            try {
+                co_await with_scope({.deadline = 1ms}, [&](scope& s) -> task<> {
+                    stopped = s.spawn(never);
+                    co_await never();
+                });
+            } catch (const deadline_exceeded&) {}
+        });
+        value.request_stop();
+    }
+    value.request_stop();
+    stopped.request_stop();
+    none.request_stop();
+    rt.block_on([&]() -> task<> {
+        EXPECT_EQ(co_await value.join(), 3);
+        try {
+            co_await stopped.join();
+            ADD_FAILURE() << "it cannot have ended";
+        } catch (const task_stopped& e) {
+            EXPECT_EQ(e.reason(), stop_reason::deadline);  // the first reason stays
+        }
+    });
+}
+
+TEST_F(JoinHandle, ATaskOfTheRuntimeItselfCanBeStopped) {
+    std::atomic<int> live{0};
+    auto handle = rt.spawn([&]() -> task<> {
+        counted here{live};
+        co_await never();
+    });
+    wait_until([&] { return live == 1; });
+    handle.request_stop();
+    wait_until([&] { return handle.ended(); });
+    EXPECT_EQ(live, 0);
+    rt.block_on([]() -> task<> { co_await yield(); });  // the root scope is as good as before
+}
+
+TEST_F(JoinHandle, ATaskStoppedByItselfDoesNotMakeItsScopeOverrun) {
+    rt.block_on([&]() -> task<> {
+        // Only the child was stopped, and not by the deadline: the body's value is delivered.
+        int n = co_await with_scope({.deadline = 5ms}, [&](scope& s) -> task<int> {
+            auto victim = s.spawn(never);
+            victim.request_stop();
+            while (!s.stop_requested()) std::this_thread::yield();
+            co_return 8;
+        });
+        EXPECT_EQ(n, 8);
+    });
+}
+
+TEST_F(JoinHandle, ATaskStoppedThatIsRaisedAfterTheTasksOwnStopDoesNotFailTheScope) {
+    rt.block_on([&]() -> task<> {
+        bool ran_on = false;
+        co_await with_scope([&](scope& s) -> task<> {
+            auto victim = s.spawn([]() -> task<> {
+                while (!this_task::stop_requested()) std::this_thread::yield();
+                throw task_stopped{};
+                co_return;
+            });
+            victim.request_stop();
+            EXPECT_THROW(co_await victim.join(), task_stopped);
+            co_await yield();
+            ran_on = true;
+        });
+        EXPECT_TRUE(ran_on);
+    });
+}
+
+TEST_F(JoinHandle, AShieldHoldsAgainstTheStopOfOneTask) {
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            gate shut;
+            bool finished = false;
+            auto victim = s.spawn([&]() -> task<> {
+                co_await shield([&]() -> task<> {
+                    co_await shut.wait();
+                    finished = true;
+                }());
+                co_await checkpoint();
+                ADD_FAILURE() << "went on after a stop";
+            });
+            co_await until([&] { return shut.waiting() == 1; });
+            victim.request_stop();
+            shut.open();
+            EXPECT_FALSE(co_await victim.join_optional());
+            EXPECT_TRUE(finished);
+        });
+    });
+}
+
+TEST_F(JoinHandle, ATaskMayStopItselfAndItsParent) {
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            join_handle<> self;
+            gate known;
+            self = s.spawn([&]() -> task<> {
+                co_await known.wait();
+                self.request_stop();
+                co_await yield();
+                ADD_FAILURE() << "went on after a stop";
+            });
+            known.open();
+            EXPECT_FALSE(co_await self.join_optional());
+        });
+    });
+}
+
+TEST_F(JoinHandle, NameIsWhatTheTaskCallsItself) {
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            auto handle = s.spawn([]() -> task<> {
+                this_task::set_name("session");
+                co_await when_all(with_scope([](scope&) -> task<> {
+                    EXPECT_EQ(this_task::name(), "session");  // two levels down
+                    co_return;
+                }));
+                co_await never();
+            });
+            EXPECT_EQ(join_handle<>{}.name(), "");
+            co_await until([&] { return handle.name() == "session"; });
+            handle.request_stop();
+            EXPECT_FALSE(co_await handle.join_optional());
+            EXPECT_EQ(handle.name(), "session");
         });
     });
 }

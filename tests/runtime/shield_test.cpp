@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 
 using namespace std::chrono_literals;
 using belay::task;
@@ -94,6 +95,85 @@ TEST(Shield, ValuesAndErrorsPassThrough) {
                          co_return;
                      }()),
                      std::runtime_error);
+    });
+}
+
+TEST(Shield, WorkThatOverrunsIsStoppedForThatReasonAndTheCallerStops) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        belay::stop_reason seen = belay::stop_reason::none;
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
+            s.request_stop();
+            co_await belay::shield(
+                [](belay::stop_reason& out) -> task<> {
+                    // In a scope of its own: the reason is handed down.
+                    co_await belay::with_scope([&](belay::scope&) -> task<> {
+                        while (!belay::this_task::stop_requested()) std::this_thread::yield();
+                        out = belay::this_task::stop_reason();
+                        co_await belay::yield();
+                    });
+                }(seen),
+                2ms);
+            ADD_FAILURE() << "went on after an overrun";
+        });
+        EXPECT_EQ(seen, belay::stop_reason::cleanup_overrun);
+    });
+}
+
+// Of nested shields the shortest grace counts, whichever one it is and whenever they begin. A test would hang for hours if not.
+TEST(Shield, InsideAShieldHasNoMoreThanTheOneAroundIt) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        auto outer = [](auto inner) { return belay::shield(inner(), 3ms); };
+        auto in_the_stopped = [&]() -> task<> { co_await belay::shield(forever(), 2h); };
+        auto in_a_scope = [&]() -> task<> {
+            co_await belay::with_scope([](belay::scope& s) -> task<> {
+                s.spawn([]() -> task<> { co_await belay::shield(belay::shield(forever(), 3h), 2h); });
+                co_return;
+            });
+        };
+        auto begun_after_the_grace = []() -> task<> {
+            while (!belay::this_task::stop_requested()) std::this_thread::yield();
+            co_await belay::shield(forever(), 2h);
+        };
+        auto stopped_twice = []() -> task<> {
+            co_await belay::with_scope([](belay::scope& s) -> task<> {
+                s.request_stop();  // its long grace runs already when the shorter one around it begins
+                co_await belay::shield(forever(), 2h);
+            });
+        };
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
+            s.spawn([&]() -> task<> { co_await outer(in_the_stopped); });
+            s.spawn([&]() -> task<> { co_await outer(in_a_scope); });
+            s.spawn([&]() -> task<> { co_await outer(begun_after_the_grace); });
+            s.spawn([&]() -> task<> { co_await outer(stopped_twice); });
+            for (int i = 0; i < 20; ++i) co_await belay::yield();
+            s.request_stop();
+        });
+    });
+}
+
+TEST(Shield, InsideAShieldWithMoreTimeEndsWithItsOwnGraceAndTheWorkAroundItGoesOn) {
+    belay::runtime runtime{{.workers = 2}};
+    runtime.block_on([]() -> task<> {
+        bool went_on = false;
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
+            auto handle = s.spawn([&]() -> task<> {
+                co_await belay::shield(
+                    [](bool& on) -> task<> {
+                        auto inner = []() -> task<> { co_await belay::shield(forever(), 2ms); };
+                        auto handled = [&]() -> task<> {
+                            EXPECT_FALSE(co_await belay::stopped_as_optional(inner()));
+                            on = true;
+                        };
+                        co_await handled();
+                    }(went_on),
+                    2h);
+            });
+            for (int i = 0; i < 20; ++i) co_await belay::yield();
+            s.request_stop();
+        });
+        EXPECT_TRUE(went_on);
     });
 }
 

@@ -1,8 +1,13 @@
 // Stress of the operation protocol, for the sanitizers: a stop from another thread races with the start, the completion and
 // the destruction of every kind of operation. Promises 1 and 2: everything ends, once, and nothing is left.
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/finally.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/stop_token.hpp>
+#include <belay/runtime/stopped_as.hpp>
+#include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/when_any.hpp>
@@ -224,6 +229,137 @@ TEST_F(StopRace, NestedScopesWithErrors) {
             ADD_FAILURE() << "no error";
         } catch (const std::runtime_error&) {}
     });
+}
+
+// Of one task: from another thread, against its end, its scope's own stop, a deadline, and the end of the handle.
+TEST_F(StopRace, RequestsOnHandles) {
+    gate shut;
+    for (int round = 0; round < rounds * 5; ++round) {
+        std::atomic<bool> go{false};
+        std::vector<join_handle<int>> handles;
+        std::thread other;
+        rt.block_on([&]() -> task<> {
+            try {
+                co_await with_scope({.deadline = round % 4 == 0 ? 200us : 1h}, [&](scope& s) -> task<> {
+                    for (int i = 0; i < 6; ++i) {
+                        handles.push_back(s.spawn([&, i]() -> task<int> {
+                            counted here{live};
+                            if (i == 0) co_return 0;
+                            if (i == 1) co_await yield();
+                            if (i == 2) co_await with_scope([&](scope& inner) -> task<> {
+                                    inner.spawn(never);
+                                    co_await shut.wait();
+                                });
+                            if (i == 3) co_await when_any(sleep_for(100us), yield());
+                            if (i == 4) co_await shield(sleep_for(50us));
+                            for (int k = 0; k < round % 50; ++k) co_await yield();
+                            if (i == 5) co_await shut.wait();
+                            co_return i;
+                        }));
+                    }
+                    other = std::thread{[&] {
+                        for (volatile int spin = 0; spin < (round % 40) * 50;) spin = spin + 1;
+                        for (auto& handle : handles) handle.request_stop();
+                        go = true;
+                        handles.clear();
+                    }};
+                    if (round % 4 == 1) {
+                        for (int i = 0; i < round % 11; ++i) co_await yield();
+                        s.request_stop();
+                    }
+                    while (round % 4 == 2 && !go) co_await yield();
+                });
+            } catch (const deadline_exceeded&) {}
+        });
+        other.join();
+        ASSERT_EQ(live, 0);
+    }
+}
+
+// The request comes when the task has ended and its scope and its memory's other owner may be on their way out.
+TEST_F(StopRace, RequestsOnHandlesOfTasksThatEnd) {
+    for (int round = 0; round < rounds * 10; ++round) {
+        auto handle = rt.spawn([&, held = counted{live}]() -> task<> {
+            for (int i = 0; i < round % 6; ++i) co_await yield();
+        });
+        std::thread other{[mine = std::move(handle), round] {
+            for (volatile int spin = 0; spin < (round % 30) * 30;) spin = spin + 1;
+            mine.request_stop();
+        }};
+        other.join();
+    }
+    wait_until([&] { return live == 0; });
+}
+
+TEST_F(StopRace, JoinsOfTasksThatAreStopped) {
+    race([](int i) -> task<> {
+        co_await with_scope([i](scope& s) -> task<> {
+            auto victim = s.spawn(never);
+            s.spawn([&victim, i]() -> task<> {
+                for (int k = 0; k < i; ++k) co_await yield();
+                victim.request_stop();
+            });
+            EXPECT_FALSE(co_await victim.join_optional());
+        });
+    });
+}
+
+TEST_F(StopRace, TokensOfTasks) {
+    std::atomic<int> called{0};
+    race([&](int i) -> task<> {
+        std::stop_callback callback{this_task::stop_token(), [&] { ++called; }};
+        co_await when_any(sleep_for(std::chrono::microseconds(i * 20)), [&]() -> task<> {
+            std::stop_callback inner{this_task::stop_token(), [&] { ++called; }};
+            co_await yield();
+        }());
+    });
+    EXPECT_GT(called, 0);
+}
+
+TEST_F(StopRace, TokensOfOthers) {
+    race([&](int i) -> task<> {
+        std::stop_source source;
+        std::thread other{[&] {
+            for (volatile int spin = 0; spin < i * 300;) spin = spin + 1;
+            source.request_stop();
+        }};
+        struct joins {
+            std::thread& t;
+            ~joins() { t.join(); }
+        } at_the_end{other};
+        co_await with_stop_token(source.get_token(), sleep_for(std::chrono::microseconds(i * 30)));
+    });
+}
+
+TEST_F(StopRace, ShieldsInShields) {
+    race([&](int i) -> task<> {
+        auto us = [](int n) { return std::chrono::microseconds(n); };
+        co_await shield(
+            [&]() -> task<> {
+                co_await when_all(shield(sleep_for(us(40 * i)), us(100)), shield(sleep_for(us(300)), us(30 * i)));
+            }(),
+            us(200));
+    });
+}
+
+TEST_F(StopRace, CleanupsAndStopsAsValues) {
+    std::atomic<int> begun{0};
+    std::atomic<int> cleaned{0};
+    race([&](int i) -> task<> {
+        auto slow = [&]() -> task<> {
+            ++begun;
+            co_await sleep_for(std::chrono::microseconds(i * 20));
+        };
+        co_await finally(slow(), [&]() -> task<> {
+            co_await yield();
+            ++cleaned;
+        });
+        (void)co_await stopped_as_optional(sleep_for(std::chrono::microseconds(i * 20)));
+        try {
+            co_await stopped_as_error(sleep_for(std::chrono::microseconds(i * 10)));
+        } catch (const task_stopped&) {}
+    });
+    EXPECT_GE(cleaned, begun);
 }
 
 TEST_F(StopRace, ForeignAwaitables) {
