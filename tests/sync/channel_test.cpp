@@ -155,11 +155,11 @@ TEST(Channel, DroppingAPermitGivesItsPlaceToTheNextSender) {
 TEST(Channel, APermitsMessageToAWaitingReceiverMakesRoomForAWaitingSender) {
     belay::runtime runtime{{.workers = 1}};
     runtime.block_on([]() -> task<> {
-        co_await belay::with_scope([](belay::scope& s) -> task<> {
+        std::vector<int> received;
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
             auto [tx, rx] = belay::channel<int>(1);
             auto permit = co_await tx.reserve();
             s.spawn(send_all, std::move(tx), 2, 1);
-            std::vector<int> received;
             s.spawn([&received, from = std::move(rx)]() mutable -> task<> {
                 while (auto message = co_await from.recv()) received.push_back(*message);
             });
@@ -174,10 +174,11 @@ TEST(Channel, APermitsMessageToAWaitingReceiverMakesRoomForAWaitingSender) {
 TEST(Channel, AReturnedPermitMakesRoomForAllSendersThatFit) {
     belay::runtime runtime{{.workers = 1}};
     runtime.block_on([]() -> task<> {
-        co_await belay::with_scope([](belay::scope& s) -> task<> {
+        std::vector<int> received;
+        int sent = 0;
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
             auto [tx, rx] = belay::channel<int>(1);
             auto permit = co_await tx.reserve();
-            int sent = 0;
             for (int i = 1; i <= 2; ++i)
                 s.spawn(
                     [&sent](belay::sender<int> mine, int value) -> task<> {
@@ -185,7 +186,6 @@ TEST(Channel, AReturnedPermitMakesRoomForAllSendersThatFit) {
                         ++sent;
                     },
                     tx, i);
-            std::vector<int> received;
             s.spawn([&received, from = std::move(rx)]() mutable -> task<> {
                 if (auto message = co_await from.recv()) received.push_back(*message);
                 while (received.size() != 2) {  // leaves what comes in the channel until the second send has returned
@@ -221,12 +221,12 @@ TEST(Channel, TryRecvOfAClosedChannelWaitsForPermitsThatAreOut) {
 TEST(Channel, TheLastPermitThatIsReturnedAfterTheCloseWakesTheReceiver) {
     belay::runtime runtime{{.workers = 1}};
     runtime.block_on([]() -> task<> {
-        co_await belay::with_scope([](belay::scope& s) -> task<> {
+        bool ended = false;
+        co_await belay::with_scope([&](belay::scope& s) -> task<> {
             auto [tx, rx] = belay::channel<int>(2);
             auto first = co_await tx.reserve();
             auto second = co_await tx.reserve();
             tx.close();
-            bool ended = false;
             s.spawn([&ended, from = std::move(rx)]() mutable -> task<> {
                 EXPECT_EQ(co_await from.recv(), std::nullopt);
                 ended = true;

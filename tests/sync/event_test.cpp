@@ -90,8 +90,8 @@ TEST_F(Event, AnEventThatIsSetCostsBudget) {
     one.block_on([]() -> task<> {
         belay::event set;
         set.set();
+        bool other = false;
         co_await belay::with_scope([&](belay::scope& s) -> task<> {
-            bool other = false;
             s.spawn([&]() -> task<> {
                 other = true;
                 co_return;

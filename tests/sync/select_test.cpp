@@ -672,8 +672,8 @@ TEST_F(Select, OneThatNeverWaitsSpendsBudget) {
     runtime.block_on([]() -> task<> {
         belay::event set;
         set.set();
+        bool other = false;
         co_await belay::with_scope([&](belay::scope& s) -> task<> {
-            bool other = false;
             s.spawn([&]() -> task<> {
                 other = true;
                 co_return;

@@ -50,12 +50,12 @@ TEST_F(Semaphore, OneThatNeedsManyIsNotOvertakenByThoseThatNeedFew) {
         belay::test::event_log log;
         auto held = s.try_acquire(3);
         EXPECT_TRUE(held);
+        auto wants = [&](std::size_t n, const char* who) -> task<> {
+            auto permit = co_await s.acquire(n);
+            EXPECT_EQ(permit.count(), n);
+            log.add(who);
+        };
         co_await belay::with_scope([&](belay::scope& in) -> task<> {
-            auto wants = [&](std::size_t n, const char* who) -> task<> {
-                auto permit = co_await s.acquire(n);
-                EXPECT_EQ(permit.count(), n);
-                log.add(who);
-            };
             in.spawn(std::ref(wants), 4, "many");
             co_await belay::yield();
             in.spawn(std::ref(wants), 1, "few");
