@@ -103,6 +103,8 @@ void host_turn::become_worker() noexcept {
         held.forget();
     }
     worker_.port_->bind_owner();
+    last_ = core_.stopping();  // after the shutdown: it was not in the idle set, and nothing runs
+    if (last_) return;
     if (!core_.idle_.remove(worker_.index_)) {
         // A notifier has claimed this worker and counted it as a searcher. It finds what there is without a search.
         worker_.searching_ = true;
@@ -143,9 +145,20 @@ void host_turn::run_until(const bool& done) noexcept {
 }
 
 void host_turn::run_until(std::int64_t time_ns) noexcept {
-    alarm end{worker_, time_ns};
-    while (!end.rang())
-        if (record* rec = worker_.next_task()) run(*rec);
+    // Not by next_task(), which may fire the alarm and then go on to sleep.
+    alarm time{worker_, time_ns};
+    while (!time.rang()) {
+        record* rec = worker_.next_local();
+        if (rec == nullptr) {
+            worker_.turn();
+            rec = worker_.next_local();
+        }
+        if (rec != nullptr) {
+            run(*rec);
+        } else if (!time.rang() && !worker_.spin()) {
+            worker_.park();
+        }
+    }
 }
 
 std::size_t host_turn::run_ready(std::size_t max_polls, std::int64_t max_time_ns) noexcept {
