@@ -19,9 +19,15 @@ constexpr std::size_t polls_between_clocks = 8;
 constexpr int dry_turns = 3;  // turns in a row at a port that says that it is ready, and brings nothing
 constexpr std::int64_t end_of_ready_tasks_ns = 200'000'000;  // what tasks that need not wait get after the grace
 
-int this_thread_id() noexcept {
-    thread_local const int tid = static_cast<int>(::syscall(SYS_gettid));
-    return tid;
+/// The kernel's number of this thread, asked for once; a child of fork() has another one.
+int this_thread_id(pid_t process) noexcept {
+    struct identity {
+        pid_t process = 0;
+        int tid = 0;
+    };
+    thread_local identity known;
+    if (known.process != process) known = {process, static_cast<int>(::syscall(SYS_gettid))};
+    return known.tid;
 }
 
 /// Ends a sleep of the worker, and says that the time has come. Fires on the worker's thread: nobody takes over for it.
@@ -90,7 +96,7 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
     }
     if (this_worker() != nullptr) refuse_other_worker(call);
     worker_.pthread.store(self, std::memory_order_relaxed);
-    worker_.tid.store(this_thread_id(), std::memory_order_relaxed);
+    worker_.tid.store(this_thread_id(core.process()), std::memory_order_relaxed);
     become_worker();
 }
 

@@ -422,7 +422,7 @@ TEST_F(LocalRuntime, HasNoThreadUntilABlockingFunctionNeedsOne) {
     auto before = entries_of("/proc/self/task");
     local_runtime rt{local_options()};
     rt.run_until([]() -> task<> { co_await sleep_for(1ms); });
-    EXPECT_EQ(entries_of("/proc/self/task"), before);
+    EXPECT_LE(entries_of("/proc/self/task"), before);  // threads of other tests may still be on their way out
     EXPECT_EQ(rt.run_until([]() -> task<int> { co_return co_await spawn_blocking([] { return 5; }); }), 5);
     EXPECT_GT(rt.metrics().pools.at(0).threads, 0U);
 }
