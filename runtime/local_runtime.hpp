@@ -109,8 +109,9 @@ public:
     /// A descriptor that is readable (POLLIN) while poll() has something to do: an operation completed, another thread or the
     /// host woke a task, a timer is due, the last poll() reached its limit. Level-triggered in effect: a host that does not call
     /// poll() finds it readable again. The same one for the life of the runtime, which owns it: the host waits for it and neither
-    /// reads nor closes it, and takes it out of its loop before the shutdown. With io_uring a completion can interrupt the
-    /// host's epoll_wait(2) with EINTR; poll(2) goes on by itself.
+    /// reads nor closes it, and takes it out of its loop before the shutdown. With io_uring it is the thread that has submitted
+    /// an operation that posts its completion, on its next way through the kernel: a host waits on the thread that drives. That
+    /// can interrupt its epoll_wait(2) with EINTR, without a signal; poll(2) goes on by itself.
     [[nodiscard]] int native_handle() const noexcept;
 
     /// Spawns into the runtime's root scope, whose policy is `isolate`: an error is counted and reported with the spawn

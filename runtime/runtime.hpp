@@ -52,8 +52,8 @@ struct runtime_options {
     /// lost error.
     std::function<void(unsigned index)> on_worker_stop{};
     /// Binds each worker to one CPU of the affinity mask of the thread that makes the runtime, in turn: more workers than CPUs share
-    /// them. For machines that run nothing else: a worker cannot move away from whoever else wants its CPU. The constructor throws
-    /// std::system_error when that is refused.
+    /// them. For machines that run nothing else: a worker cannot move away from whoever else wants its CPU, and two such programs
+    /// take the same CPUs unless their masks differ. The constructor throws std::system_error when that is refused.
     bool pin_workers = false;
     /// What debuggers and top show: "<thread_name>/<index>", of the first part at most 11 characters. Empty: `name`.
     std::string thread_name{};

@@ -1,6 +1,7 @@
 #include <belay/io/uring/ring.hpp>
 
 #include <belay/io/uring/setup_error.hpp>
+#include <belay/io/uring/tsan.hpp>
 
 #include <liburing.h>
 #include <sys/syscall.h>
@@ -25,6 +26,10 @@ constexpr unsigned required_flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TAS
 constexpr unsigned flag_ladder[] = {required_flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
                                     required_flags | IORING_SETUP_CLAMP, required_flags};
 constexpr unsigned smallest_cq = 512;
+
+// ThreadSanitizer does not see liburing's munmap and mmap. A ring may lie where one of another thread's has been, and the kernel
+// has ordered the two.
+char ring_memory;
 
 int try_setup(unsigned sq_entries, unsigned cq_entries, ::io_uring& out) noexcept {
     int result = -EINVAL;
@@ -58,6 +63,7 @@ ring::ring(unsigned sq_entries, unsigned cq_entries) : impl_{std::make_unique<::
         result = try_sizes(sq_entries, cq_entries, *impl_);
     }
     if (result < 0) throw_setup_error(-result);
+    tsan_acquire(&ring_memory);
     ::io_uring_ring_dontfork(impl_.get());
     map_queues();
 }
@@ -67,6 +73,7 @@ ring::~ring() {
         ::close(fd_);  // the child never had the mappings, and liburing would read them
         return;
     }
+    tsan_release(&ring_memory);
     ::io_uring_queue_exit(impl_.get());
 }
 

@@ -112,6 +112,7 @@ public:
     [[nodiscard]] std::vector<std::shared_ptr<blocking_core>> user_pools() const;
     /// This process is a copy of the one that made the runtime: its threads are not here.
     [[nodiscard]] bool forked() const noexcept;
+    [[nodiscard]] pid_t process() const noexcept { return process_; }
     /// The root scope has no children left.
     void root_drained() noexcept;
 

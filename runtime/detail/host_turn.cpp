@@ -19,9 +19,15 @@ constexpr std::size_t polls_between_clocks = 8;
 constexpr int dry_turns = 3;  // turns in a row at a port that says that it is ready, and brings nothing
 constexpr std::int64_t end_of_ready_tasks_ns = 200'000'000;  // what tasks that need not wait get after the grace
 
-int this_thread_id() noexcept {
-    thread_local const int tid = static_cast<int>(::syscall(SYS_gettid));
-    return tid;
+/// The kernel's number of this thread, asked for once; a child of fork() has another one.
+int this_thread_id(pid_t process) noexcept {
+    struct identity {
+        pid_t process = 0;
+        int tid = 0;
+    };
+    thread_local identity known;
+    if (known.process != process) known = {process, static_cast<int>(::syscall(SYS_gettid))};
+    return known.tid;
 }
 
 /// Ends a sleep of the worker, and says that the time has come. Fires on the worker's thread: nobody takes over for it.
@@ -90,7 +96,7 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
     }
     if (this_worker() != nullptr) refuse_other_worker(call);
     worker_.pthread.store(self, std::memory_order_relaxed);
-    worker_.tid.store(this_thread_id(), std::memory_order_relaxed);
+    worker_.tid.store(this_thread_id(core.process()), std::memory_order_relaxed);
     become_worker();
 }
 
@@ -103,6 +109,8 @@ void host_turn::become_worker() noexcept {
         held.forget();
     }
     worker_.port_->bind_owner();
+    last_ = core_.stopping();  // after the shutdown: it was not in the idle set, and nothing runs
+    if (last_) return;
     if (!core_.idle_.remove(worker_.index_)) {
         // A notifier has claimed this worker and counted it as a searcher. It finds what there is without a search.
         worker_.searching_ = true;
@@ -143,9 +151,20 @@ void host_turn::run_until(const bool& done) noexcept {
 }
 
 void host_turn::run_until(std::int64_t time_ns) noexcept {
-    alarm end{worker_, time_ns};
-    while (!end.rang())
-        if (record* rec = worker_.next_task()) run(*rec);
+    // Not by next_task(), which may fire the alarm and then go on to sleep.
+    alarm time{worker_, time_ns};
+    while (!time.rang()) {
+        record* rec = worker_.next_local();
+        if (rec == nullptr) {
+            worker_.turn();
+            rec = worker_.next_local();
+        }
+        if (rec != nullptr) {
+            run(*rec);
+        } else if (!time.rang() && !worker_.spin()) {
+            worker_.park();
+        }
+    }
 }
 
 std::size_t host_turn::run_ready(std::size_t max_polls, std::int64_t max_time_ns) noexcept {

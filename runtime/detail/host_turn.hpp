@@ -47,7 +47,7 @@ private:
     worker* outer_ = nullptr;  // a worker of another runtime whose task polls this one
     held_guards outer_guards_;  // what the caller holds is no task's; valid if `count` is not 0
     bool ended_ = false;
-    bool last_ = false;
+    bool last_ = false;  // nobody will drive it again
 };
 
 }  // namespace belay::detail

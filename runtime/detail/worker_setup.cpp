@@ -10,6 +10,8 @@
 
 #include <cstdio>
 #include <memory>
+#include <new>
+#include <source_location>
 #include <stdexcept>
 #include <system_error>
 

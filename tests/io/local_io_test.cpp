@@ -10,6 +10,9 @@
 #include <belay/tests/runtime/local_kit.hpp>
 #include <belay/tests/runtime/support.hpp>
 
+#include <sys/epoll.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstddef>
 #include <span>
@@ -215,6 +218,34 @@ TEST_F(LocalIo, SocketsOutliveTheThreadThatDroveThem) {
     rt.spawn([where]() -> task<> { (void)co_await io::tcp_stream::connect(where); });
     serve_until_done(rt);
     EXPECT_TRUE(accepted);
+}
+
+// Qt, libuv and most others: an epoll set that holds the runtime's descriptor.
+TEST_F(LocalIo, TheHandleWorksInsideAnEpollSetOfTheHost) {
+    local_runtime rt{local_options()};
+    int set = ::epoll_create1(EPOLL_CLOEXEC);
+    ASSERT_GE(set, 0);
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    ASSERT_EQ(::epoll_ctl(set, EPOLL_CTL_ADD, rt.native_handle(), &wanted), 0);
+    auto listener = io::tcp_listener::bind("127.0.0.1:0");
+    int done = 0;
+    rt.spawn([&]() -> task<> { co_await echo(co_await listener.accept()); });
+    rt.spawn_at(std::source_location::current(), converse, listener.local(), 50, std::ref(done));
+    int interrupted = 0;
+    while (rt.metrics().live_tasks != 0) {
+        epoll_event ready{};
+        int n = ::epoll_wait(set, &ready, 1, -1);
+        if (n == 1) {
+            rt.poll();
+        } else {
+            ASSERT_EQ(errno, EINTR);
+            ++interrupted;
+        }
+    }
+    ::close(set);
+    EXPECT_EQ(done, 1);
+    EXPECT_LE(interrupted, 1000);
 }
 
 TEST_F(LocalIo, TwoLocalRuntimesOnTwoThreadsTalkOverTcp) {
