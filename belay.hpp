@@ -13,11 +13,13 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/stop.hpp>
+#include <belay/runtime/strand.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>

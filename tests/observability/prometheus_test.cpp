@@ -1,6 +1,8 @@
 #include <belay/observability/prometheus.hpp>
 
 #include <belay/observability/impl/families.hpp>
+#include <belay/runtime/blocking.hpp>
+#include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/runtime.hpp>
 
 #include <gtest/gtest.h>
@@ -34,6 +36,9 @@ runtime_metrics sample_metrics() {
     m.workers[1].io_completed_by_opcode[static_cast<std::size_t>(io_opcode::recv)] = 20;
     m.pools.resize(1);
     m.pools[0].name = "db";
+    m.pools[0].running = 3;
+    m.pools[0].rejected = 4;
+    m.pools[0].expired = 5;
     m.pools[0].run_ns = 2'000'000'000;
     return m;
 }
@@ -59,6 +64,9 @@ TEST(Families, ValuesStandUnderTheirNamesAndLabels) {
              R"(belay_run_queue_depth{runtime="web",queue="global"} 3)",
              R"(belay_io_backend_info{runtime="web",backend="uring",reason="works \"here\""} 1)",
              R"(belay_io_completed_total{runtime="web",opcode="recv"} 30)",
+             R"(belay_blocking_running{runtime="web",pool="db"} 3)",
+             R"(belay_blocking_rejected_total{runtime="web",pool="db"} 4)",
+             R"(belay_blocking_expired_total{runtime="web",pool="db"} 5)",
              R"(belay_blocking_run_seconds_total{runtime="web",pool="db"} 2)",
              R"(belay_guardrail_reports_total{runtime="web",kind="blocked_worker"} 4)",
              R"(belay_worker_stalls_total{runtime="web",class="hog"} 3)",
@@ -78,6 +86,14 @@ TEST(Families, EachHasOurPrefixAHelpTextAndANameOfItsOwn) {
         bool counter = family.type == prometheus::MetricType::Counter;
         EXPECT_EQ(counter, family.name.ends_with("_total")) << family.name;
     }
+}
+
+TEST(Families, PoolsOfOneNameAreSummed) {
+    auto metrics = sample_metrics();
+    metrics.pools.push_back(metrics.pools[0]);
+    auto text = text_of(detail::families_of(metrics, sample_counts()));
+    EXPECT_TRUE(has_line(text, R"(belay_blocking_running{runtime="web",pool="db"} 6)"));
+    EXPECT_TRUE(has_line(text, R"(belay_blocking_expired_total{runtime="web",pool="db"} 10)"));
 }
 
 TEST(Families, NoSeriesComesTwice) {
@@ -109,10 +125,16 @@ TEST(RuntimeCollectable, CollectsWhileTheRuntimeLivesAndNothingAfterwards) {
     options.name = "collected";
     std::optional<runtime> rt{options};
     runtime_collectable collectable{*rt};
+    blocking_pool database{*rt, {.name = "db"}};
+    cpu_pool cpu{*rt, {.name = "thumbnails"}};
     rt->block_on([]() -> task<> { co_return; });
     auto text = text_of(collectable.Collect());
     EXPECT_NE(text.find(R"(belay_tasks_live{runtime="collected"} )"), std::string::npos) << text;
     EXPECT_NE(text.find(R"(belay_worker_polls_total{runtime="collected",worker="1"} )"), std::string::npos) << text;
+    for (const char* pool : {"blocking", "db", "thumbnails"})
+        EXPECT_NE(text.find(R"(belay_blocking_queue_depth{runtime="collected",pool=")" + std::string{pool} + R"("} 0)"),
+                  std::string::npos)
+            << text;
     rt.reset();
     EXPECT_TRUE(collectable.Collect().empty());
 }
