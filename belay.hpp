@@ -15,6 +15,7 @@
 #include <belay/runtime/async_generator.hpp>
 #include <belay/runtime/at_most.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/finally.hpp>
 #include <belay/runtime/for_each.hpp>
 #include <belay/runtime/local_runtime.hpp>
@@ -28,6 +29,7 @@
 #include <belay/runtime/stop.hpp>
 #include <belay/runtime/stop_token.hpp>
 #include <belay/runtime/stopped_as.hpp>
+#include <belay/runtime/strand.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>

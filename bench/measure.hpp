@@ -15,12 +15,20 @@
 
 namespace bench {
 
+/// The runtime of the benchmark that runs, for what needs to be made with one.
+inline belay::runtime*& current_runtime() {
+    static belay::runtime* current = nullptr;
+    return current;
+}
+inline belay::runtime& measured_runtime() { return *current_runtime(); }
+
 /// Runs a task that measures. The first argument of the benchmark is the number of workers.
 template <belay::task<> (*Measured)(benchmark::State&)>
 void on_workers(benchmark::State& state) {
     // A loop of awaits that never suspend is a blocked worker, and the guardrail would say so; it stays on, because it is by
     // default and has its cost.
     belay::runtime runtime{{.workers = static_cast<unsigned>(state.range(0)), .guardrails = "stall=log:60s"}};
+    current_runtime() = &runtime;
     runtime.block_on(Measured(state));
 }
 

@@ -35,14 +35,17 @@ struct worker_metrics {
     std::size_t timers = 0;             ///< armed
 };
 
+/// A blocking_pool, a cpu_pool, or the runtime's own pool of spawn_blocking, at one moment.
 struct blocking_pool_metrics {
     std::string name;
     std::size_t threads = 0;
     std::size_t idle = 0;
-    std::size_t queued = 0;
+    std::size_t running = 0;            ///< functions that run
+    std::size_t queued = 0;             ///< functions that wait for a thread
     std::size_t waiting = 0;            ///< tasks that wait for room in the queue
     std::uint64_t completed = 0;
-    std::uint64_t rejected = 0;
+    std::uint64_t rejected = 0;         ///< refused: the queue was full (when_full::reject), or the pool closed
+    std::uint64_t expired = 0;          ///< not started within max_wait
     std::uint64_t queue_wait_ns = 0;    ///< summed over all started functions
     std::uint64_t run_ns = 0;           ///< summed over all completed functions
 };

@@ -104,6 +104,8 @@ constexpr pool_row pool_rows[] = {
     {"belay_blocking_threads", MetricType::Gauge, pool_whole<&blocking_pool_metrics::threads>, "Threads of a blocking pool."},
     {"belay_blocking_idle_threads", MetricType::Gauge, pool_whole<&blocking_pool_metrics::idle>,
      "Threads of a blocking pool that wait for work."},
+    {"belay_blocking_running", MetricType::Gauge, pool_whole<&blocking_pool_metrics::running>,
+     "Functions that run on a blocking pool's threads."},
     {"belay_blocking_queue_depth", MetricType::Gauge, pool_whole<&blocking_pool_metrics::queued>,
      "Functions that wait for a thread."},
     {"belay_blocking_waiting_tasks", MetricType::Gauge, pool_whole<&blocking_pool_metrics::waiting>,
@@ -111,7 +113,9 @@ constexpr pool_row pool_rows[] = {
     {"belay_blocking_completed_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::completed>,
      "Functions that ended."},
     {"belay_blocking_rejected_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::rejected>,
-     "Functions refused because the queue was full."},
+     "Functions refused because the queue was full or the pool closed."},
+    {"belay_blocking_expired_total", MetricType::Counter, pool_whole<&blocking_pool_metrics::expired>,
+     "Functions that found no thread within max_wait and were not started."},
     {"belay_blocking_queue_wait_seconds_total", MetricType::Counter,
      [](const blocking_pool_metrics& p) { return static_cast<double>(p.queue_wait_ns) * nanosecond; },
      "Time that functions spent waiting for a thread."},
@@ -174,10 +178,12 @@ std::vector<blocking_pool_metrics> merged_by_name(const std::vector<blocking_poo
         }
         same->threads += pool.threads;
         same->idle += pool.idle;
+        same->running += pool.running;
         same->queued += pool.queued;
         same->waiting += pool.waiting;
         same->completed += pool.completed;
         same->rejected += pool.rejected;
+        same->expired += pool.expired;
         same->queue_wait_ns += pool.queue_wait_ns;
         same->run_ns += pool.run_ns;
     }

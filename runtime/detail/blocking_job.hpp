@@ -2,21 +2,26 @@
 #pragma once
 
 #include <belay/runtime/blocking_options.hpp>
+#include <belay/runtime/detail/fifo.hpp>
+#include <belay/runtime/detail/stop_walk.hpp>
+#include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/metrics.hpp>
 #include <belay/runtime/operation.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace belay::detail {
 
 class blocking_core;
 
 /// Something a pool's thread runs. In one of the pool's two queues until a thread takes it.
-class blocking_job {
+class blocking_job : public fifo_link<blocking_job> {
 public:
     /// On a pool thread. The job may be gone when it returns.
     virtual void run() noexcept = 0;
@@ -27,89 +32,103 @@ protected:
 
 private:
     friend class blocking_core;
-    blocking_job* next_ = nullptr;
-    blocking_job* prev_ = nullptr;
     std::int64_t queued_ns_ = 0;
-    // outside -> queued or waiting -> taken; stopped: withdrawn before it was submitted
-    enum class place : std::uint8_t {
-        outside,
-        waiting,
-        queued,
-        taken,
-        stopped
-    } place_ = place::outside;  // guarded by the pool's lock
+    // outside -> waiting or queued -> taken. Withdrawn before a thread took it: stopped, or expired (max_wait).
+    enum class place : std::uint8_t { outside, waiting, queued, taken, stopped, expired };
+    place place_ = place::outside;  // guarded by the pool's lock
 };
 
-/// Bounded: `queued` holds at most max_queued jobs, `waiting` the jobs of suspended callers. Threads are made when all are
-/// busy and end after keep_alive. Held by its pool object and by each of its threads: an abandoned thread keeps it alive.
+/// What tells one sort of pool from another.
+struct pool_kind {
+    const char* what = "spawn_blocking";  ///< of its operations, for dumps
+    int niceness = 0;                     ///< of its threads
+};
+
+/// Bounded: `queued` holds at most max_queued jobs beside those that an idle thread is about to take, `waiting` the jobs of
+/// suspended callers. Threads are made when all are busy and end after keep_alive. Held by its pool object and by each of its
+/// threads: an abandoned thread keeps it alive.
 class blocking_core : public std::enable_shared_from_this<blocking_core> {
 public:
-    explicit blocking_core(blocking_options options);
+    explicit blocking_core(blocking_options options, pool_kind kind = {});
 
-    enum class submission : std::uint8_t { accepted, refused, stopped };
+    enum class submission : std::uint8_t { accepted, refused, full, stopped, expired };
     /// Any thread: queues the job, or lets it wait for room; accepted, it may be gone when this returns. Refused when the pool is
-    /// closed, or has no thread and cannot make one. Stopped when withdraw() came first.
-    submission submit(blocking_job& job) noexcept;
+    /// closed, or has no thread and cannot make one. Full when there is no room and the job shall not wait for it. Stopped or
+    /// expired when withdraw() came first.
+    submission submit(blocking_job& job, when_full policy) noexcept;
     enum class withdrawal : std::uint8_t { removed, early, too_late };
-    /// Any thread. Removed: it was queued and will not run. Early: submit() has not had it and will answer `stopped`.
-    withdrawal withdraw(blocking_job& job) noexcept;
+    enum class reason : std::uint8_t { stop, wait_exceeded };
+    /// Any thread. Removed: it was queued and will not run. Early: submit() has not had it and will answer stopped or expired.
+    withdrawal withdraw(blocking_job& job, reason why) noexcept;
     /// No new jobs; waits for running ones until the deadline. Returns how many did not end.
     std::size_t close(std::int64_t deadline_ns) noexcept;
     [[nodiscard]] blocking_pool_metrics metrics() const;
     [[nodiscard]] const blocking_options& options() const noexcept { return options_; }
+    [[nodiscard]] const char* what() const noexcept { return kind_.what; }
 
 private:
-    struct queue {
-        blocking_job* head = nullptr;
-        blocking_job* tail = nullptr;
-        std::size_t size = 0;
-        void push(blocking_job& job) noexcept;
-        void remove(blocking_job& job) noexcept;
-    };
+    using place = blocking_job::place;
     bool start_thread() noexcept;
     void thread_main() noexcept;
     blocking_job* take(std::unique_lock<std::mutex>& guard) noexcept;
+    [[nodiscard]] bool has_room() const noexcept { return queued_.size() < options_.max_queued + idle_; }
     void refill() noexcept;
 
     const blocking_options options_;
+    const pool_kind kind_;
     mutable std::mutex lock_;
     std::condition_variable work_;
     std::condition_variable ended_;
-    queue queued_;
-    queue waiting_;
+    fifo<blocking_job> queued_;
+    fifo<blocking_job> waiting_;
     std::size_t threads_ = 0;
     std::size_t idle_ = 0;  // threads that will look at the queue by themselves: those that wait for work, and new ones
     std::size_t starting_ = 0;  // callers who make a thread for a job that they have not queued yet
+    std::size_t running_ = 0;
     bool closed_ = false;
     std::uint64_t completed_ = 0;
     std::uint64_t rejected_ = 0;
+    std::uint64_t expired_ = 0;
     std::uint64_t wait_ns_ = 0;
     std::uint64_t run_ns_ = 0;
 };
 
-/// The awaiting side of a job that lives in the awaiter.
-class blocking_operation : public operation, private blocking_job {
+/// The awaiting side of a job that lives in the awaiter. Its base timer_entry is the limit of its wait (max_wait).
+class blocking_operation : public operation, private blocking_job, private timer_entry {
 public:
-    void request_stop(stop_walk&) noexcept final;
-    [[nodiscard]] const char* what() const noexcept final { return "spawn_blocking"; }
+    void request_stop(stop_walk& walk) noexcept final;
+    [[nodiscard]] const char* what() const noexcept final { return pool_ != nullptr ? pool_->what() : "spawn_blocking"; }
 
 protected:
-    explicit blocking_operation(blocking_core* pool) noexcept : pool_{pool} {}
-    blocking_operation(blocking_operation&& other) noexcept : operation(std::move(other)), pool_{other.pool_} {}
+    /// Throws std::invalid_argument for options that are wrong.
+    blocking_operation(blocking_core* pool, const blocking_call_options& options);
+    blocking_operation(blocking_operation&& other) noexcept
+        : operation(std::move(other)), pool_{other.pool_}, options_{other.options_} {}
     ~blocking_operation() = default;
 
     /// Before suspend_on(): a null pool means the runtime's own.
     void choose_pool(record& rec) noexcept;
     bool start() noexcept;
     virtual void execute() noexcept = 0;
-    /// The pool is closed or cannot make a thread: the error of the await.
-    [[nodiscard]] bool refused() const noexcept { return refused_; }
+    /// How the running function is told of a stop; null if it does not take a token.
+    virtual after_walk* stop_of_function() noexcept { return nullptr; }
+    /// The function was not started although nobody stopped it: the error of the await.
+    [[nodiscard]] bool refused() const noexcept { return refusal_ != refusal::none; }
     [[noreturn]] void throw_refused() const;
 
 private:
     void run() noexcept final;
+    void fire() noexcept final;
+    bool settle_limit(outcome how) noexcept;
+
     blocking_core* pool_;
-    bool refused_ = false;
+    blocking_call_options options_;
+    enum class refusal : std::uint8_t { none, closed, full, expired } refusal_ = refusal::none;
+    // The timer of a limited wait. Whoever ends the operation disarms it; if it fires just then, both touch the operation, and the
+    // last of the two completes it.
+    bool limited_ = false;
+    outcome how_ = outcome::value;  // written by who ends it, for the timer
+    std::atomic<std::uint8_t> to_leave_{2};  // the timer that fires, and who ends the operation
 };
 
 /// A job that owns all its state on the heap, so that a stop need not wait for it: the awaiter stops at once and the late

@@ -5,6 +5,21 @@
 
 namespace belay::detail {
 
+/// What a stop calls of the user's own code, e.g. the std::stop_callbacks of a function that runs. A walk runs it when it is
+/// over, outside all locks. Until then the record that postponed it stays claimed, so the awaiter that holds this stays alive.
+class after_walk {
+public:
+    virtual void run() noexcept = 0;
+
+protected:
+    ~after_walk() = default;
+
+private:
+    friend class stop_walk;
+    after_walk* next_ = nullptr;
+    record* claimed_ = nullptr;
+};
+
 /// Collects claimed records and asks the operation of each to stop. A group operation (scope, when_all, timeout)
 /// marks its own node in request_stop() and adds its children to the walk. A claimed record cannot be resumed, so
 /// everything that hangs below it stays alive until the walk has passed.
@@ -33,21 +48,47 @@ public:
             // acquire, pairs with operation::finish: if it has completed meanwhile, its result is visible to the poll.
             auto word = rec->slot.load(std::memory_order_acquire);
             if (word & record::claimed_bit) {  // not completed between claim and here
-                auto op = word & ~record::claimed_bit;
-                reinterpret_cast<operation*>(op)->request_stop(*this);
-                word = op | record::claimed_bit;
-                // acq_rel, pairs with operation::finish: on failure the completion's result is visible to the poll.
-                if (rec->slot.compare_exchange_strong(word, op | record::released_bit, std::memory_order_acq_rel)) continue;
+                reinterpret_cast<operation*>(word & ~record::claimed_bit)->request_stop(*this);
+                if (later_ != nullptr && later_->claimed_ == nullptr) [[unlikely]] {
+                    later_->claimed_ = rec;
+                    continue;
+                }
             }
-            schedule(*rec);  // completed while claimed: the resume was left to us
+            release(*rec);
+        }
+        while (after_walk* call = later_) {
+            later_ = call->next_;
+            record* rec = call->claimed_;
+            call->run();
+            release(*rec);
         }
         if (tokens_ != nullptr) [[unlikely]]
             stop_tokens();
     }
 
+    /// From request_stop() of an operation, at most once: `call`, which lives in it, runs after the walk.
+    void postpone(after_walk& call) noexcept {
+        call.claimed_ = nullptr;
+        call.next_ = later_;
+        later_ = &call;
+    }
+
 private:
+    /// Nobody looks at the operation any more on behalf of this stop.
+    static void release(record& rec) noexcept {
+        // acquire, pairs with operation::finish: if it has completed, its result is visible to the poll.
+        auto word = rec.slot.load(std::memory_order_acquire);
+        while (word & record::claimed_bit) {
+            auto released = (word & ~record::claimed_bit) | record::released_bit;
+            // acq_rel, pairs with operation::finish: on failure the completion's result is visible to the poll.
+            if (rec.slot.compare_exchange_strong(word, released, std::memory_order_acq_rel)) return;
+        }
+        schedule(rec);  // completed while claimed: the resume was left to us
+    }
+
     void stop_tokens() noexcept;
     record* head_ = nullptr;
+    after_walk* later_ = nullptr;
     token_registry* tokens_ = nullptr;
 };
 

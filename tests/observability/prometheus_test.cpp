@@ -1,6 +1,8 @@
 #include <belay/observability/prometheus.hpp>
 
 #include <belay/observability/impl/families.hpp>
+#include <belay/runtime/blocking.hpp>
+#include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/runtime.hpp>
 
 #include <gtest/gtest.h>
@@ -35,6 +37,9 @@ runtime_metrics sample_metrics() {
     m.stop_latency = {.count = 3, .sum_ns = 1'500'000'000, .max_ns = 1'000'000'000};
     m.pools.resize(1);
     m.pools[0].name = "db";
+    m.pools[0].running = 3;
+    m.pools[0].rejected = 4;
+    m.pools[0].expired = 5;
     m.pools[0].run_ns = 2'000'000'000;
     return m;
 }
@@ -60,6 +65,9 @@ TEST(Families, ValuesStandUnderTheirNamesAndLabels) {
              R"(belay_run_queue_depth{runtime="web",queue="global"} 3)",
              R"(belay_io_backend_info{runtime="web",backend="uring",reason="works \"here\""} 1)",
              R"(belay_io_completed_total{runtime="web",opcode="recv"} 30)",
+             R"(belay_blocking_running{runtime="web",pool="db"} 3)",
+             R"(belay_blocking_rejected_total{runtime="web",pool="db"} 4)",
+             R"(belay_blocking_expired_total{runtime="web",pool="db"} 5)",
              R"(belay_blocking_run_seconds_total{runtime="web",pool="db"} 2)",
              R"(belay_stop_latency_seconds_count{runtime="web"} 3)",
              R"(belay_stop_latency_seconds_sum{runtime="web"} 1.5)",
@@ -82,6 +90,14 @@ TEST(Families, EachHasOurPrefixAHelpTextAndANameOfItsOwn) {
         bool counter = family.type == prometheus::MetricType::Counter;
         EXPECT_EQ(counter, family.name.ends_with("_total")) << family.name;
     }
+}
+
+TEST(Families, PoolsOfOneNameAreSummed) {
+    auto metrics = sample_metrics();
+    metrics.pools.push_back(metrics.pools[0]);
+    auto text = text_of(detail::families_of(metrics, sample_counts()));
+    EXPECT_TRUE(has_line(text, R"(belay_blocking_running{runtime="web",pool="db"} 6)"));
+    EXPECT_TRUE(has_line(text, R"(belay_blocking_expired_total{runtime="web",pool="db"} 10)"));
 }
 
 TEST(Families, NoSeriesComesTwice) {
@@ -113,10 +129,16 @@ TEST(RuntimeCollectable, CollectsWhileTheRuntimeLivesAndNothingAfterwards) {
     options.name = "collected";
     std::optional<runtime> rt{options};
     runtime_collectable collectable{*rt};
+    blocking_pool database{*rt, {.name = "db"}};
+    cpu_pool cpu{*rt, {.name = "thumbnails"}};
     rt->block_on([]() -> task<> { co_return; });
     auto text = text_of(collectable.Collect());
     EXPECT_NE(text.find(R"(belay_tasks_live{runtime="collected"} )"), std::string::npos) << text;
     EXPECT_NE(text.find(R"(belay_worker_polls_total{runtime="collected",worker="1"} )"), std::string::npos) << text;
+    for (const char* pool : {"blocking", "db", "thumbnails"})
+        EXPECT_NE(text.find(R"(belay_blocking_queue_depth{runtime="collected",pool=")" + std::string{pool} + R"("} 0)"),
+                  std::string::npos)
+            << text;
     rt.reset();
     EXPECT_TRUE(collectable.Collect().empty());
 }
