@@ -309,23 +309,23 @@ void child_record::request_stop() noexcept {
 
 bool join_operation::start() noexcept {
     switch (start_waiting()) {
-    case started::waiting: return true;
-    case started::done: return !complete_inline();
-    case started::stopped: complete(outcome::stopped); return true;
+    case admission::waiting: return true;
+    case admission::done: return !complete_inline();
+    case admission::stopped: complete(outcome::stopped); return true;
     }
     return true;
 }
 
-started join_operation::start_waiting() noexcept {
+admission join_operation::start_waiting() noexcept {
     std::scoped_lock guard(child_->join_lock_);
-    if (stopped_early_) return started::stopped;
-    if (child_->ended()) return claim() ? started::done : started::stopped;
+    if (stopped_early_) return admission::stopped;
+    if (child_->ended()) return claim() ? admission::done : admission::stopped;
     if (child_->joiner_ != nullptr) {
         if (same_selection(*child_->joiner_)) misuse("select() was given join() of the same task twice: give it once");
         misuse("two tasks join the same join_handle at once: join a task once");
     }
     child_->joiner_ = this;
-    return started::waiting;
+    return admission::waiting;
 }
 
 void join_operation::withdraw(grant_list&) noexcept {

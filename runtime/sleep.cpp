@@ -27,11 +27,11 @@ void sleep_awaiter::fire() noexcept {
     complete_fair(outcome::value);
 }
 
-started sleep_awaiter::start_waiting() noexcept {
+admission sleep_awaiter::start_waiting() noexcept {
     prepare();
     selection_->timer_armed();
     home->arm(*this, when_.resolve(now_ns()));
-    return started::waiting;
+    return admission::waiting;
 }
 
 void sleep_awaiter::withdraw(grant_list&) noexcept {

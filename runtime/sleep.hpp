@@ -34,7 +34,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     bool try_now() const noexcept { return when_.passed(); }
-    started start_waiting() noexcept;
+    admission start_waiting() noexcept;
     void withdraw(grant_list&) noexcept;
 
 private:

@@ -83,9 +83,9 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_sending(*this)) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !this->complete_inline();
-        case detail::started::stopped: this->give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !this->complete_inline();
+        case detail::admission::stopped: this->give_up(); return true;
         }
         return true;
     }
@@ -98,7 +98,7 @@ public:
         if (attempt == core_type::attempt::closed) this->closed = true;
         return attempt != core_type::attempt::full;
     }
-    detail::started start_waiting() noexcept { return this->core->start_sending(*this); }
+    detail::admission start_waiting() noexcept { return this->core->start_sending(*this); }
     void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:
@@ -131,7 +131,7 @@ public:
     send_value_arm(send_value_arm&& o) noexcept : value_{std::move(o.value_)}, send_{o.send_.core, value_} {}
     bool try_now() noexcept { return send_.try_now(); }
     void attach(selection& s, unsigned arm) noexcept { send_.attach(s, arm); }
-    started start_waiting() noexcept { return send_.start_waiting(); }
+    admission start_waiting() noexcept { return send_.start_waiting(); }
     void withdraw(grant_list& served) noexcept { send_.withdraw(served); }
     send_status await_resume() const noexcept { return send_.await_resume(); }
 
@@ -167,9 +167,9 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_sending(*this)) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !this->complete_inline();
-        case detail::started::stopped: this->give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !this->complete_inline();
+        case detail::admission::stopped: this->give_up(); return true;
         }
         return true;
     }
@@ -182,7 +182,7 @@ public:
         if (attempt == core_type::attempt::closed) this->closed = true;
         return attempt != core_type::attempt::full;
     }
-    detail::started start_waiting() noexcept { return this->core->start_sending(*this); }
+    detail::admission start_waiting() noexcept { return this->core->start_sending(*this); }
     void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:
@@ -214,9 +214,9 @@ public:
         }
         if (!this->suspend_on(rec)) return true;
         switch (this->core->start_receiving(*this)) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !this->complete_inline();
-        case detail::started::stopped: this->give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !this->complete_inline();
+        case detail::admission::stopped: this->give_up(); return true;
         }
         return true;
     }
@@ -225,7 +225,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     bool try_now() noexcept { return this->core->try_recv(this->message); }
-    detail::started start_waiting() noexcept { return this->core->start_receiving(*this); }
+    detail::admission start_waiting() noexcept { return this->core->start_receiving(*this); }
     void withdraw(detail::grant_list&) noexcept { this->core->withdraw(*this); }
 
 private:

@@ -35,9 +35,9 @@ public:
         }
         if (!suspend_on(rec)) return true;
         switch (start_waiting()) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !complete_inline();
-        case detail::started::stopped: give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !complete_inline();
+        case detail::admission::stopped: give_up(); return true;
         }
         return true;
     }
@@ -47,7 +47,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     inline bool try_now() const noexcept;
-    inline detail::started start_waiting() noexcept;
+    inline detail::admission start_waiting() noexcept;
     inline void withdraw(detail::grant_list&) noexcept;
 
 private:
@@ -95,12 +95,12 @@ private:
 
 bool event_awaiter::try_now() const noexcept { return event_->is_set(); }
 
-detail::started event_awaiter::start_waiting() noexcept {
+detail::admission event_awaiter::start_waiting() noexcept {
     std::scoped_lock guard(event_->lock_);
-    if (stopped_early()) return detail::started::stopped;
-    if (event_->set_.load(std::memory_order_relaxed)) return claim() ? detail::started::done : detail::started::stopped;
+    if (stopped_early()) return detail::admission::stopped;
+    if (event_->set_.load(std::memory_order_relaxed)) return claim() ? detail::admission::done : detail::admission::stopped;
     event_->waiters_.push(*this);
-    return detail::started::waiting;
+    return detail::admission::waiting;
 }
 
 void event_awaiter::withdraw(detail::grant_list&) noexcept {

@@ -55,9 +55,9 @@ public:
         }
         if (!suspend_on(rec)) return true;
         switch (start_waiting()) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !complete_inline();
-        case detail::started::stopped: give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !complete_inline();
+        case detail::admission::stopped: give_up(); return true;
         }
         return true;
     }
@@ -65,7 +65,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     inline bool try_now() noexcept;
-    inline detail::started start_waiting() noexcept;
+    inline detail::admission start_waiting() noexcept;
     inline void withdraw(detail::grant_list&) noexcept;
 
     inline void request_stop(detail::stop_walk&) noexcept override;
@@ -135,9 +135,9 @@ bool mutex_awaiter::await_ready() noexcept {
     return finished_ && detail::spend_budget();
 }
 
-detail::started mutex_awaiter::start_waiting() noexcept {
+detail::admission mutex_awaiter::start_waiting() noexcept {
     std::scoped_lock guard(mutex_->lock_);
-    if (stopped_early()) return detail::started::stopped;
+    if (stopped_early()) return detail::admission::stopped;
     auto seen = mutex_->state_.load(std::memory_order_relaxed);
     for (;;) {
         // Free: take it. Held: announce a waiter, so that release() comes to the queue; it then waits for lock_.
@@ -146,13 +146,13 @@ detail::started mutex_awaiter::start_waiting() noexcept {
     }
     if (seen != mutex::state::free) {
         mutex_->waiters_.push(*this);
-        return detail::started::waiting;
+        return detail::admission::waiting;
     }
     // Taken first and claimed then, because try_lock() takes it without lock_: a claim could find the mutex gone. Given back
     // when another arm has won meanwhile: nobody waits, since whoever wants to needs lock_ for it.
-    if (claim()) return detail::started::done;
+    if (claim()) return detail::admission::done;
     mutex_->state_.store(mutex::state::free, std::memory_order_release);
-    return detail::started::stopped;
+    return detail::admission::stopped;
 }
 
 void mutex_awaiter::withdraw(detail::grant_list&) noexcept {

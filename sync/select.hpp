@@ -54,7 +54,7 @@ using select_arm_t = typename select_arm<A>::type;
 template <class A>
 concept can_be_arm = requires(A& arm, selection& s, grant_list& served) {
     { arm.try_now() } -> std::same_as<bool>;
-    { arm.start_waiting() } -> std::same_as<started>;
+    { arm.start_waiting() } -> std::same_as<admission>;
     arm.attach(s, 0U);
     arm.withdraw(served);
     arm.await_resume();
@@ -181,9 +181,9 @@ private:
     bool add(Arm& arm, unsigned index) noexcept {
         arm.attach(*this, index);
         switch (arm.start_waiting()) {
-        case started::waiting: linked_ |= std::uint64_t{1} << index; return true;
-        case started::done: granted(); return false;
-        case started::stopped: return false;
+        case admission::waiting: linked_ |= std::uint64_t{1} << index; return true;
+        case admission::done: granted(); return false;
+        case admission::stopped: return false;
         }
         return false;
     }

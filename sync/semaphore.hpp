@@ -67,9 +67,9 @@ public:
         }
         if (!suspend_on(rec)) return true;
         switch (start_waiting()) {
-        case detail::started::waiting: return true;
-        case detail::started::done: return !complete_inline();
-        case detail::started::stopped: give_up(); return true;
+        case detail::admission::waiting: return true;
+        case detail::admission::done: return !complete_inline();
+        case detail::admission::stopped: give_up(); return true;
         }
         return true;
     }
@@ -79,7 +79,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     inline bool try_now() noexcept;
-    inline detail::started start_waiting() noexcept;
+    inline detail::admission start_waiting() noexcept;
     inline void withdraw(detail::grant_list& served) noexcept;
 
 private:
@@ -155,16 +155,16 @@ void semaphore_permit::release() noexcept {
 
 bool semaphore_awaiter::try_now() noexcept { return semaphore_->take(count_); }
 
-detail::started semaphore_awaiter::start_waiting() noexcept {
+detail::admission semaphore_awaiter::start_waiting() noexcept {
     std::scoped_lock guard(semaphore_->lock_);
-    if (stopped_early()) return detail::started::stopped;
+    if (stopped_early()) return detail::admission::stopped;
     if (semaphore_->available_ < count_ || !semaphore_->waiters_.empty()) {
         semaphore_->waiters_.push(*this);
-        return detail::started::waiting;
+        return detail::admission::waiting;
     }
-    if (!claim()) return detail::started::stopped;
+    if (!claim()) return detail::admission::stopped;
     semaphore_->available_ -= count_;
-    return detail::started::done;
+    return detail::admission::done;
 }
 
 void semaphore_awaiter::withdraw(detail::grant_list& served) noexcept {

@@ -69,7 +69,7 @@ public:
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     bool try_now() const noexcept { return child_->ended(); }
-    started start_waiting() noexcept;
+    admission start_waiting() noexcept;
     void withdraw(grant_list&) noexcept;
 
 protected:

@@ -44,7 +44,7 @@ namespace belay::detail {
 
 /// What became of an operation that was about to wait, decided under its source's lock. `stopped`: nothing was taken and
 /// nothing linked, because a stop, or another arm of the same select, came first.
-enum class started : std::uint8_t { waiting, done, stopped };
+enum class admission : std::uint8_t { waiting, done, stopped };
 
 class selection;
 

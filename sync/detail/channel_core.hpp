@@ -95,24 +95,24 @@ public:
     }
 
     /// For send() and reserve() after their fast path: takes the room, or waits for it.
-    started start_sending(sender_waiter& w) noexcept {
+    admission start_sending(sender_waiter& w) noexcept {
         receiver_waiter* wake = nullptr;
         {
             std::scoped_lock guard(lock_);
-            if (w.stopped_early()) return started::stopped;
+            if (w.stopped_early()) return admission::stopped;
             if (!closed_ && (used_ == capacity_ || !senders_.empty())) {
                 senders_.push(w);
-                return started::waiting;
+                return admission::waiting;
             }
-            if (!w.claim()) return started::stopped;
+            if (!w.claim()) return admission::stopped;
             if (closed_) {
                 w.closed = true;
-                return started::done;
+                return admission::done;
             }
             wake = give_room(w);
         }
         if (wake != nullptr) wake->grant();
-        return started::done;
+        return admission::done;
     }
 
     /// A permit's message: there is room for it by construction. False when the receiver has gone; the value is untouched.
@@ -154,21 +154,21 @@ public:
         wake.run();
         return true;
     }
-    started start_receiving(receiver_waiter& w) noexcept {
+    admission start_receiving(receiver_waiter& w) noexcept {
         wake_list wake;
         {
             std::scoped_lock guard(lock_);
-            if (w.stopped_early()) return started::stopped;
+            if (w.stopped_early()) return admission::stopped;
             if (count_ == 0 && !ended()) {
                 if (receiver_ != nullptr) refuse_second(w);
                 receiver_ = &w;
-                return started::waiting;
+                return admission::waiting;
             }
-            if (!w.claim()) return started::stopped;
+            if (!w.claim()) return admission::stopped;
             if (count_ != 0) take_front(w.message, wake);
         }
         wake.run();
-        return started::done;
+        return admission::done;
     }
 
     void add_sender() noexcept {
