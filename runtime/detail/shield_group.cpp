@@ -72,9 +72,9 @@ void shield_group::grace_timer::fire() noexcept {
     if (record* parent = shield_.leave(1)) schedule(*parent);
 }
 
-record* shield_group::branch_done(record&, std::size_t, outcome how) noexcept {
+record* shield_group::branch_done(record&, std::size_t, outcome how, const std::exception_ptr*) noexcept {
     branch_stopped_ = how == outcome::stopped;
-    std::uint32_t units = 1;
+    std::size_t units = 1;
     {
         std::scoped_lock guard(lock_);
         over_ = true;  // no timer from here on
@@ -85,7 +85,7 @@ record* shield_group::branch_done(record&, std::size_t, outcome how) noexcept {
 }
 
 /// Gives up units of pending_. Returns the parent if they were the last; otherwise this may be gone.
-record* shield_group::leave(std::uint32_t units) noexcept {
+record* shield_group::leave(std::size_t units) noexcept {
     // acq_rel: the last one sees how the branch ended.
     if (pending_.fetch_sub(units, std::memory_order_acq_rel) != units) return nullptr;
     bool pass_on = then_ == stop_is::passed_on && branch_stopped_ && enclosing_stopped();

@@ -32,13 +32,13 @@ protected:
     /// Between the making of the branch and its first run: publishes and, where there is a stop already, starts the grace.
     void suspend_parent(record& parent) noexcept;
     void open_shield(record& parent) noexcept;
-    record* branch_done(record& branch, std::size_t index, outcome how) noexcept final;
+    record* branch_done(record& branch, std::size_t index, outcome how, const std::exception_ptr* error) noexcept final;
 
 private:
     void stop_from_above(stop_walk& walk) noexcept final;
     void start_grace(std::int64_t limit_ns) noexcept;
     void arm(runtime_core& core) noexcept;
-    record* leave(std::uint32_t units) noexcept;
+    record* leave(std::size_t units) noexcept;
 
     class grace_timer final : public timer_entry {
     public:
