@@ -292,7 +292,7 @@ TEST_F(Map, AnErrorEndsItEvenWhereNothingElseSuspends) {
     });
 }
 
-TEST_F(Map, AFurtherErrorIsReportedWithTheCallersLine) {
+TEST_F(Map, AFurtherErrorIsReported) {
     captured_reports captured;
     std::atomic<int> arrived{0};
     rt.block_on([&]() -> task<> {
