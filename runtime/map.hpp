@@ -23,11 +23,12 @@ namespace belay {
 /// its item as an rvalue that stays alive until its awaitable has ended.
 ///
 /// Errors: the first one, of f, its awaitable, the iterator or the generator, stops the others and is rethrown when they have
-/// ended; further ones are counted and reported with the caller's line. On stop: all are stopped and awaited. A generator in which
-/// one of them was suspended has then ended, as after any stop.
+/// ended; further ones are counted and reported. On stop: all are stopped and awaited. A generator in which one of them was
+/// suspended has then ended, as after any stop.
 ///
-/// Runs at most `limit` tasks, never more than there are items; memory beside the results is bounded by them. While all places
-/// are taken an item costs the frame of f's coroutine and nothing else.
+/// Runs at most `limit` tasks (they show `at`, the caller's line, as their spawn site), and starts one only when there is an item
+/// and no task that has come free; memory beside the results is bounded by them. While all places are taken an item costs the
+/// frame of f's coroutine and nothing else. A loop of items that never suspend lets others run when the budget is used up.
 template <class R, class F>
     requires detail::item_range<R>
 auto map(R&& range, at_most limit, F f, std::source_location at = std::source_location::current()) {

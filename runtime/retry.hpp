@@ -90,7 +90,7 @@ task<T> run_with_retries(retry_policy policy, F f) {
 /// the returned task and lives until that ends. The last error is rethrown after policy.attempts failures, when retry_if says no,
 /// and when the pause would pass the deadline of the enclosing scope or timeout: nothing could come of waiting for that.
 /// Throws std::invalid_argument at the call, naming the field of the policy that is wrong.
-/// On stop: ends at once, in f() or in a pause. No allocation but the frames.
+/// On stop: ends at once, in f() or in a pause. Allocates nothing but the frames, beside what the policy's functions hold.
 template <class F>
 auto retry(retry_policy policy, F f) {
     static_assert(std::invocable<F&>, "belay: retry calls f() for every attempt: write [&] { return fetch(url); }");

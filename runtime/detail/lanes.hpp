@@ -78,10 +78,9 @@ using called_t = typename task_of_t<std::invoke_result_t<const F&, item_of_t<R>>
 template <class R, class F>
 constexpr bool checked_callable() {
     using item = item_of_t<R>;
-    static_assert(
-        std::invocable<F&, item>,
-        "belay: f is called with an item of its own, f(std::move(item)), and these do not fit: take it by value. To work "
-        "on the caller's objects pass a range of pointers");
+    static_assert(std::invocable<F&, item>,
+                  "belay: f is called with an item of its own, f(std::move(item)), and these do not fit: take it by value. To "
+                  "work on the caller's objects pass a range of pointers");
     static_assert(!std::invocable<F&, item> || std::invocable<const F&, item>,
                   "belay: f is called from several tasks at once, so it must be callable as const: write the lambda without "
                   "`mutable`, and let it refer to what is safe to share");
@@ -99,7 +98,8 @@ struct no_results {
     static no_results* add() noexcept { return nullptr; }
 };
 
-/// What the lanes of one call share; all of it lives in the frame of the task that the call returned. `Results::add()` gives the place of the next item's result; called under the turn.
+/// What the lanes of one call share; it lives in the frame of the task that the call returned. `Results::add()` gives the place of
+/// the next item's result; it is called with the turn in hand.
 template <class R, class F, class Results>
 struct fan_out {
     fan_out(held<R>& from, at_most n, const F& f, Results& r, std::source_location where)

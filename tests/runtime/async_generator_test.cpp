@@ -1,4 +1,5 @@
 #include <belay/runtime/async_generator.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>
@@ -274,6 +275,34 @@ TEST_F(AsyncGenerator, OneThatStandsAtAnItemOutlivesTheStopOfItsConsumer) {
             ADD_FAILURE() << "went on after a stop";
         });
         EXPECT_EQ(co_await numbers.next(), 2);
+    });
+}
+
+TEST_F(AsyncGenerator, ADumpShowsItsFramesBelowThatOfItsConsumer) {
+    rt.block_on([]() -> task<> {
+        gate shut;
+        detail::record* rec = nullptr;
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                rec = &co_await detail::open_scope{};
+                auto inner = [](gate& g) -> async_generator<int> {
+                    co_await g.wait();
+                    co_yield 1;
+                };
+                auto outer = [](async_generator<int> from) -> async_generator<int> {
+                    while (auto item = co_await from.next()) co_yield *item;
+                }(inner(shut));
+                EXPECT_EQ(co_await outer.next(), 1);
+            });
+            co_await until([&] { return shut.waiting() == 1; });
+            task_snapshot seen;
+            detail::snapshot_pinning(*rec, seen);
+            EXPECT_STREQ(seen.waiting_on, "test::gate");
+            EXPECT_EQ(seen.depth, 3U);
+            EXPECT_EQ(seen.stack[0].line() + 4, seen.stack[1].line());  // g.wait() and from.next()
+            EXPECT_EQ(seen.stack[1].line() + 2, seen.stack[2].line());  // outer.next()
+            shut.open();
+        });
     });
 }
 

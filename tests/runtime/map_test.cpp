@@ -292,7 +292,7 @@ TEST_F(Map, AnErrorEndsItEvenWhereNothingElseSuspends) {
     });
 }
 
-TEST_F(Map, AFurtherErrorIsReportedWithTheCallersLine) {
+TEST_F(Map, AFurtherErrorIsReported) {
     captured_reports captured;
     std::atomic<int> arrived{0};
     rt.block_on([&]() -> task<> {
@@ -418,8 +418,8 @@ TEST_F(Map, AStopAtAnyMomentLeavesNothing) {
     std::atomic<int> live{0};
     rt.block_on([&]() -> task<> {
         for (int round = 0; round < 300; ++round) {
+            std::atomic<int> begun{0};
             co_await with_scope([&](scope& s) -> task<> {
-                std::atomic<int> begun{0};
                 s.spawn([&]() -> task<> {
                     auto source = [](std::atomic<int>& l) -> async_generator<counted> {
                         for (int i = 0; i < 40; ++i) {
