@@ -6,7 +6,6 @@
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
-#include <belay/runtime/when_any.hpp>
 #include <belay/tests/runtime/support.hpp>
 
 #include <memory>
@@ -208,12 +207,12 @@ TEST_F(Strand, AStoppedCoroutineGivesTheStrandBack) {
     rt.block_on([&]() -> task<> {
         bool unwound = false;
         EXPECT_THROW(co_await timeout(1ms, on.run([&]() -> task<> {
-            struct sets {
-                bool& flag;
-                ~sets() { flag = true; }
-            } on_unwind{unwound};
-            co_await never();
-        })),
+                         struct sets {
+                             bool& flag;
+                             ~sets() { flag = true; }
+                         } on_unwind{unwound};
+                         co_await never();
+                     })),
                      deadline_exceeded);
         EXPECT_TRUE(unwound);
         EXPECT_EQ(co_await on.run([] { return 2; }), 2);
