@@ -190,6 +190,17 @@ TEST_F(Strand, AStopBeforeTheStartMeansThatItDidNotHappen) {
     });
 }
 
+TEST_F(Strand, ALoopThatAlwaysFindsItFreeNoticesAStop) {
+    strand on;
+    int n = 0;
+    rt.block_on([&]() -> task<> {
+        co_await try_timeout(1ms, [](strand& s, int& count) -> task<> {
+            for (;;) co_await s.run([&] { ++count; });
+        }(on, n));
+    });
+    EXPECT_GT(n, 0);
+}
+
 TEST_F(Strand, ADeadlineEndsTheWaitForAStrand) {
     strand on;
     rt.block_on([&]() -> task<> {
