@@ -7,8 +7,8 @@
 //  - spawn_blocking, blocking_pool: for what waits (files, databases, sleeping libraries). Many threads, most of them asleep.
 //  - cpu_pool: for what computes for a millisecond and more. More threads than CPUs would only slow each other down, so there
 //    are as many as the process may use; the queue takes the rest.
-//  - the task itself, with co_await checkpoint() in its loops: for shorter work, where the way to a thread and back (tens of microseconds)
-//    would cost more than it relieves. Neighbours take over what waits behind it.
+//  - the task itself, with co_await checkpoint() in its loops: for shorter work, where the way to a thread and back (tens of
+//    microseconds) would cost more than it relieves. Neighbours take over what waits behind it.
 #pragma once
 
 #include <belay/runtime/blocking.hpp>
