@@ -18,7 +18,7 @@ enum class when_full {
 struct blocking_options {
     std::string name = "blocking";               ///< the label `pool` of its metrics
     unsigned max_threads = 64;                   ///< threads are made when needed, up to this many
-    std::size_t max_queued = 1024;               ///< functions that wait for a thread; beyond it the caller is suspended
+    std::size_t max_queued = 1024;               ///< functions that wait for a thread; beyond it see when_full
     std::chrono::milliseconds keep_alive{10'000};///< an idle thread ends after this long
     belay::when_full when_full = belay::when_full::suspend;
     /// From the call to the start of the function, room in the queue included; a function that has not started by then never will,

@@ -7,8 +7,8 @@
 //  - spawn_blocking, blocking_pool: for what waits (files, databases, sleeping libraries). Many threads, most of them asleep.
 //  - cpu_pool: for what computes for a millisecond and more. More threads than CPUs would only slow each other down, so there
 //    are as many as the process may use; the queue takes the rest.
-//  - the task itself, with co_await checkpoint() in its loops: for shorter work, where the way to a thread and back (some 20 us)
-//    would cost more than it relieves. Neighbours take over what waits behind it.
+//  - the task itself, with co_await checkpoint() in its loops: for shorter work, where the way to a thread and back (tens of
+//    microseconds) would cost more than it relieves. Neighbours take over what waits behind it.
 #pragma once
 
 #include <belay/runtime/blocking.hpp>
@@ -25,14 +25,14 @@ namespace belay {
 
 /// Validated by cpu_pool's constructor; a wrong value throws std::invalid_argument that names the field.
 struct cpu_pool_options {
-    std::string name = "cpu";                     ///< the label `pool` of its metrics
-    unsigned threads = 0;                         ///< functions that run at once; 0: the CPUs that affinity and cgroup quota allow
-    std::size_t max_queued = 1024;                ///< functions that wait for a thread
-    std::chrono::milliseconds keep_alive{10'000}; ///< an idle thread ends after this long
+    std::string name = "cpu";  ///< the label `pool` of its metrics
+    unsigned threads = 0;  ///< functions that run at once; 0: the CPUs that affinity and cgroup quota allow
+    std::size_t max_queued = 1024;  ///< functions that wait for a thread
+    std::chrono::milliseconds keep_alive{10'000};  ///< an idle thread ends after this long
     belay::when_full when_full = belay::when_full::suspend;
     std::optional<std::chrono::nanoseconds> max_wait{};  ///< as in blocking_options
-    /// 0 to 19: how far the threads stand back for others, the runtime's workers above all (see nice(2); best effort). The
-    /// workers share the same CPUs: without it a full pool doubles the time that they need to answer.
+    /// 0 to 19: how far the threads stand back for others, above all for the runtime's workers, which share the CPUs with a pool
+    /// of this size (see nice(2); best effort).
     int nice = 0;
 };
 

@@ -28,8 +28,8 @@ void strand_core::run_waiting() noexcept {
     record* me = here.current();
     strand_job* job = next();
     for (int left = functions_in_a_row; job != nullptr; --left) {
-        bool run_here = left > 0 && job->kind_ == strand_job::kind::function && &job->owner()->core() == &here.core() &&
-                        here.spend_budget();
+        bool run_here =
+            left > 0 && job->kind_ == strand_job::kind::function && &job->owner()->core() == &here.core() && here.spend_budget();
         if (!run_here) return grant(*job);
         here.set_current(job->owner());  // this_task, and the reports of guardrails, are about the task whose function it is
         job->execute();
@@ -104,7 +104,8 @@ bool strand_job::start() noexcept {
             // Free: take it. Held: announce a waiter, so that the holder comes to the queue; it then waits for the lock.
             auto wanted = seen == state::free ? state::held : state::contended;
             // acquire, as in try_acquire(); release: the holder, which sees it, sees the caller's side too.
-            if (!core_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
+            if (!core_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
+                continue;
             if (seen != state::free) {
                 core_->waiting_.push(*this);
                 linked_ = true;

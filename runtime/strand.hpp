@@ -48,7 +48,7 @@ public:
         if (!try_take()) return false;
         execute();
         give_back();
-        return spend_budget();
+        return rested();
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
@@ -84,7 +84,7 @@ private:
 class [[nodiscard]] strand_turn final : public strand_job, public native_awaitable {
 public:
     explicit strand_turn(strand_core& core) noexcept : strand_job{core, kind::coroutine} {}
-    bool await_ready() noexcept { return try_take() && spend_budget(); }
+    bool await_ready() noexcept { return try_take() && rested(); }
     template <task_promise P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
         return suspend_for(*awaiting.promise().rec);

@@ -4,6 +4,7 @@
 #include <belay/runtime/detail/fifo.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/operation.hpp>
+#include <belay/runtime/yield.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -25,8 +26,11 @@ protected:
     strand_job(strand_job&& other) noexcept : operation(std::move(other)), fifo_link(), core_{other.core_}, kind_{other.kind_} {}
     ~strand_job() = default;
 
-    /// await_ready(): takes the strand if it is free.
+    /// await_ready(): takes the strand if it is free. Not if the task is asked to stop and the poll's budget is used up: a loop of
+    /// calls that find the strand free never suspends otherwise, and has to notice a stop somewhere.
     bool try_take() noexcept;
+    /// After try_take(): the task need not yield.
+    [[nodiscard]] bool rested() const noexcept { return rested_; }
     /// After the function: gives the strand back, and runs what came meanwhile.
     void give_back() noexcept;
     /// await_suspend().
@@ -42,9 +46,10 @@ private:
     friend class strand_core;
     bool start() noexcept;
     const kind kind_;
-    bool done_ = false;           // the strand was free and was taken at once; a function has run then
-    bool granted_ = false;        // the strand is this caller's; written before complete(), read after the resume
-    bool linked_ = false;         // guarded by the strand's lock
+    bool done_ = false;  // the strand was free and was taken at once; a function has run then
+    bool rested_ = true;  // the poll's budget was not used up
+    bool granted_ = false;  // the strand is this caller's; written before complete(), read after the resume
+    bool linked_ = false;  // guarded by the strand's lock
     bool stopped_early_ = false;  // as linked_
 };
 
@@ -115,7 +120,11 @@ private:
     strand_core* core_;
 };
 
-inline bool strand_job::try_take() noexcept { return done_ = core_->try_acquire(); }
+inline bool strand_job::try_take() noexcept {
+    rested_ = spend_budget();
+    if (!rested_ && stop_requested_here()) return false;
+    return done_ = core_->try_acquire();
+}
 inline void strand_job::give_back() noexcept { core_->release_and_run(); }
 inline bool strand_job::take_over() noexcept {
     if (granted_) core_->parked_ = nullptr;

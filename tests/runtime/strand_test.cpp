@@ -6,7 +6,6 @@
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
-#include <belay/runtime/when_any.hpp>
 #include <belay/tests/runtime/support.hpp>
 
 #include <memory>
@@ -191,6 +190,17 @@ TEST_F(Strand, AStopBeforeTheStartMeansThatItDidNotHappen) {
     });
 }
 
+TEST_F(Strand, ALoopThatAlwaysFindsItFreeNoticesAStop) {
+    strand on;
+    int n = 0;
+    rt.block_on([&]() -> task<> {
+        co_await try_timeout(1ms, [](strand& s, int& count) -> task<> {
+            for (;;) co_await s.run([&] { ++count; });
+        }(on, n));
+    });
+    EXPECT_GT(n, 0);
+}
+
 TEST_F(Strand, ADeadlineEndsTheWaitForAStrand) {
     strand on;
     rt.block_on([&]() -> task<> {
@@ -208,12 +218,12 @@ TEST_F(Strand, AStoppedCoroutineGivesTheStrandBack) {
     rt.block_on([&]() -> task<> {
         bool unwound = false;
         EXPECT_THROW(co_await timeout(1ms, on.run([&]() -> task<> {
-            struct sets {
-                bool& flag;
-                ~sets() { flag = true; }
-            } on_unwind{unwound};
-            co_await never();
-        })),
+                         struct sets {
+                             bool& flag;
+                             ~sets() { flag = true; }
+                         } on_unwind{unwound};
+                         co_await never();
+                     })),
                      deadline_exceeded);
         EXPECT_TRUE(unwound);
         EXPECT_EQ(co_await on.run([] { return 2; }), 2);
