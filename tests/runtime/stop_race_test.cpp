@@ -246,7 +246,8 @@ TEST_F(StopRace, RequestsOnHandles) {
                             counted here{live};
                             if (i == 0) co_return 0;
                             if (i == 1) co_await yield();
-                            if (i == 2) co_await with_scope([&](scope& inner) -> task<> {
+                            if (i == 2)
+                                co_await with_scope([&](scope& inner) -> task<> {
                                     inner.spawn(never);
                                     co_await shut.wait();
                                 });
