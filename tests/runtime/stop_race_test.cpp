@@ -280,7 +280,7 @@ TEST_F(StopRace, RequestsOnHandles) {
 // The request comes when the task has ended and its scope and its memory's other owner may be on their way out.
 TEST_F(StopRace, RequestsOnHandlesOfTasksThatEnd) {
     for (int round = 0; round < rounds * 10; ++round) {
-        auto handle = rt.spawn([&, held = counted{live}]() -> task<> {
+        auto handle = rt.spawn([round, held = counted{live}]() -> task<> {
             for (int i = 0; i < round % 6; ++i) co_await yield();
         });
         std::thread other{[mine = std::move(handle), round] {
