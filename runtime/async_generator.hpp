@@ -199,7 +199,7 @@ public:
         promise_base& consumer = awaiting.promise();
         record& rec = *consumer.rec;
         bool paused = !spend_budget();
-        if (paused && rec.node().stopped()) {  // stopped before anything was asked of the generator
+        if (paused && rec.stop_asked()) {  // stopped before anything was asked of the generator
             rec.set_stopped();
             schedule_fair(rec);
             return std::noop_coroutine();

@@ -247,8 +247,7 @@ void scope::open_under(record& parent) noexcept {
     own_deadline_ = true;
 }
 
-bool scope::suspend_parent(record& parent, record& body) noexcept {
-    body_ = &body;
+bool scope::suspend_parent(record& parent) noexcept {
     if (own_deadline_) {
         pending_.fetch_add(timer_unit, std::memory_order_relaxed);  // before the timer can fire
     }

@@ -241,7 +241,7 @@ private:
     template <class F>
     void for_each_pinned(std::size_t most, F&& f);
     void open_under(detail::record& parent) noexcept;
-    bool suspend_parent(detail::record& parent, detail::record& body) noexcept;
+    bool suspend_parent(detail::record& parent) noexcept;
     [[nodiscard]] bool overran() const noexcept;
     void throw_outcome();
 
@@ -250,7 +250,7 @@ private:
     std::atomic<std::uint64_t> pending_{body_unit};
     shard first_;
     std::atomic<shard*> shards_{nullptr};
-    detail::record* body_ = nullptr;
+    detail::record* body_ = nullptr;  // set before anybody else can see the scope
     detail::spin_lock lock_;  // guards the waiters and the errors
     detail::scope_room* waiters_head_ = nullptr;
     detail::scope_room* waiters_tail_ = nullptr;

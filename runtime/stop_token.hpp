@@ -14,9 +14,9 @@
 namespace belay {
 namespace detail {
 
-/// What a std::stop_callback calls. Why the scope is there: the callback object is declared after the scope, in the same frame, so
-/// it is destroyed first, on return and on unwinding alike; and its destructor waits for a call that is going on in another thread.
-/// It cannot be destroyed from inside the call, since a stop never resumes or unwinds a task inline.
+/// What a std::stop_callback calls. Why the scope and its body are there: the callback object is declared after them, in the same
+/// frame, so it is made when they are whole and destroyed first, on return and on unwinding alike; and its destructor waits for a call
+/// that is going on in another thread. It cannot be destroyed from inside the call, since a stop never resumes or unwinds a task inline.
 struct stop_scope {
     scope* target;
     void operator()() const noexcept { target->request_stop(); }
@@ -27,17 +27,21 @@ task<T> run_with_stop_token(std::stop_token token, task<T> work) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), {.name = "stop_token"}};
     scope_access::open(s, parent);
+    scope_body<T> body{s, parent, parent.spawn_site(), std::move(work)};
     std::stop_callback<stop_scope> callback{std::move(token), stop_scope{&s}};
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), std::move(work)};
+    co_await body.joined();
+    co_return body.take();
 }
 
 template <class T, class F>
-task<T> run_scope_with_stop_token(std::stop_token token, scope_options options, F body) {
+task<T> run_scope_with_stop_token(std::stop_token token, scope_options options, F work) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), options};
     scope_access::open(s, parent);
+    scope_body<T> body{s, parent, parent.spawn_site(), work};
     std::stop_callback<stop_scope> callback{std::move(token), stop_scope{&s}};
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), body};
+    co_await body.joined();
+    co_return body.take();
 }
 
 }  // namespace detail

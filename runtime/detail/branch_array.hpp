@@ -28,7 +28,7 @@ public:
     void make(record& parent, branch_group& g, std::source_location site) noexcept {
         for (; made_ < size_; ++made_) {
             std::construct_at(branches_ + made_, parent.core(), g, site, std::move(tasks_[made_]), made_);
-            branches_[made_].id = parent.id;
+            belongs_to(branches_[made_], parent);
         }
         tasks_ = std::vector<task<T>>{};  // their frames are the branches' now
     }

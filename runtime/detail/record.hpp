@@ -95,17 +95,17 @@ public:
     void set_has_token() noexcept { has_token_ = true; }
     [[nodiscard]] bool has_token() const noexcept { return has_token_; }
 
-    std::uint64_t id = 0;             // unique in the runtime; branches carry that of the task they belong to
+    std::uint64_t id = 0;  // unique in the runtime; branches carry that of the task they belong to
     /// Static storage, or lives as long as the record; null when it has none. relaxed: read from other threads, and what it
     /// points at was never written.
     std::atomic<const char*> name{nullptr};
-    std::uint32_t ready_stamp = 0;    // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
+    std::uint32_t ready_stamp = 0;  // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
 
 private:
     bool stopped_ = false;  // here, in the padding of the stamp: a record's size is promised
     stop_reason stop_reason_ = stop_reason::none;  // likewise
-    std::atomic<bool> own_stop_{false};            // likewise
-    bool has_token_ = false;                       // likewise
+    std::atomic<bool> own_stop_{false};  // likewise
+    bool has_token_ = false;  // likewise
 
 protected:
     ~record() = default;

@@ -45,6 +45,7 @@ public:
         : record{s.core_, s.node, site}, scope_{s}, work_{std::move(work)} {
         task_access::make_root(*work_, *this);
         belongs_to(*this, parent);
+        s.body_ = this;
     }
     /// `body` need not be a coroutine: it may spawn, and throw, when it is called. So that is done inside the scope, in begin().
     template <class F>
@@ -54,6 +55,7 @@ public:
           callable_{std::addressof(body)},
           call_{[](void* f, scope& in) -> task<T> { return (*static_cast<F*>(f))(in); }} {
         belongs_to(*this, parent);
+        s.body_ = this;
     }
 
     bool begin() noexcept override {
@@ -69,7 +71,7 @@ public:
     static bool await_ready() noexcept { return false; }
     template <task_promise P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> awaiting) noexcept {
-        if (!scope_.suspend_parent(*awaiting.promise().rec, *this)) return std::noop_coroutine();
+        if (!scope_.suspend_parent(*awaiting.promise().rec)) return std::noop_coroutine();
         return continue_in(*this);
     }
     T await_resume() { return take(); }

@@ -35,8 +35,9 @@ struct start_value {
 template <class F>
 struct start_value<deduced, F> {
     static constexpr bool shown = requires { typename started_value<typename decltype(parameters_of<F>())::first>::type; };
-    static_assert(shown, "belay: start(f, args...) needs an f that takes a belay::started<T> first; if f is a template, name the T: "
-                         "write scope.start<T>(f, args...), or scope.start<void>(f, args...)");
+    static_assert(shown,
+                  "belay: start(f, args...) needs an f that takes a belay::started<T> first; if f is a template, name the T: "
+                  "write scope.start<T>(f, args...), or scope.start<void>(f, args...)");
     using type = typename started_value<typename decltype(parameters_of<F>())::first>::type;
 };
 
@@ -62,7 +63,8 @@ task<> run_started(std::shared_ptr<start_state<T>> state, F f, Args... args) {
 }
 
 template <class T, class F, class... Args>
-class [[nodiscard("belay: write co_await scope.start(...)")]] start_awaiter final : public start_operation, public native_awaitable {
+class [[nodiscard("belay: write co_await scope.start(...)")]] start_awaiter final : public start_operation,
+                                                                                    public native_awaitable {
 public:
     template <class G, class... Bs>
     explicit start_awaiter(scope& s, G&& f, Bs&&... args) : scope_{&s}, payload_{std::forward<G>(f), std::forward<Bs>(args)...} {}
@@ -79,7 +81,8 @@ public:
         try {
             std::apply(
                 [&](F& f, Args&... args) {
-                    scope_->spawn_at(awaiting.promise().site, run_started<T, F, Args...>, state_, std::move(f), std::move(args)...);
+                    scope_->spawn_at(awaiting.promise().site, run_started<T, F, Args...>, state_, std::move(f),
+                                     std::move(args)...);
                 },
                 payload_);
         } catch (...) {

@@ -31,7 +31,10 @@ struct stop_node {
     stop_node() = default;
     stop_node(const stop_node&) = delete;
     stop_node& operator=(const stop_node&) = delete;
-    ~stop_node();
+    ~stop_node() {
+        if (tokens.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+            drop_tokens();
+    }
 
     [[nodiscard]] bool stopped() const noexcept { return reason.load(std::memory_order_seq_cst) != stop_reason::none; }
 
@@ -40,6 +43,9 @@ struct stop_node {
         auto expected = stop_reason::none;
         return reason.compare_exchange_strong(expected, why, std::memory_order_seq_cst);
     }
+
+private:
+    void drop_tokens() noexcept;
 };
 
 }  // namespace belay::detail

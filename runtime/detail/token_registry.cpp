@@ -6,10 +6,7 @@
 
 namespace belay::detail {
 
-stop_node::~stop_node() {
-    if (token_registry* mine = tokens.load(std::memory_order_relaxed)) [[unlikely]]
-        mine->release();
-}
+void stop_node::drop_tokens() noexcept { tokens.load(std::memory_order_relaxed)->release(); }
 
 token_registry& token_registry::of(stop_node& node) {
     token_registry* found = node.tokens.load(std::memory_order_seq_cst);

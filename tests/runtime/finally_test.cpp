@@ -34,10 +34,12 @@ protected:
 TEST_F(Finally, CleansUpAfterAValue) {
     int n = 0;
     rt.block_on([&]() -> task<> {
-        EXPECT_EQ(co_await finally([&]() -> task<int> {
-            log.add("work");
-            co_return 5;
-        }(), cleanup()),
+        EXPECT_EQ(co_await finally(
+                      [&]() -> task<int> {
+                          log.add("work");
+                          co_return 5;
+                      }(),
+                      cleanup()),
                   5);
         co_await finally(yield(), cleanup("second"));
         int& r = co_await finally([&]() -> task<int&> { co_return n; }(), []() -> task<> { co_return; });
@@ -82,10 +84,12 @@ TEST_F(Finally, InAStoppedScopeTheWorkDoesNotBeginAndTheCleanupRuns) {
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.request_stop();
-            co_await finally([&]() -> task<> {
-                ADD_FAILURE() << "began in a stopped scope";
-                co_return;
-            }(), cleanup());
+            co_await finally(
+                [&]() -> task<> {
+                    ADD_FAILURE() << "began in a stopped scope";
+                    co_return;
+                }(),
+                cleanup());
             ADD_FAILURE() << "went on after a stop";
         });
     });
@@ -96,10 +100,12 @@ TEST_F(Finally, AValueThatWonAgainstTheStopIsDeliveredAndTheNextSuspensionStops)
     bool delivered = false;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            int n = co_await finally([&]() -> task<int> {
-                s.request_stop();
-                co_return 7;
-            }(), cleanup());
+            int n = co_await finally(
+                [&]() -> task<int> {
+                    s.request_stop();
+                    co_return 7;
+                }(),
+                cleanup());
             delivered = n == 7;
             co_await yield();
             ADD_FAILURE() << "the stop was swallowed";
@@ -112,13 +118,14 @@ TEST_F(Finally, AValueThatWonAgainstTheStopIsDeliveredAndTheNextSuspensionStops)
 TEST_F(Finally, AStopDuringTheCleanupWaitsForIt) {
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            co_await finally([]() -> task<> { co_return; }(), [&]() -> task<> {
-                s.request_stop();
-                EXPECT_FALSE(this_task::stop_requested());
-                co_await yield();
-                co_await sleep_for(1ms);
-                log.add("cleaned");
-            });
+            co_await finally([]() -> task<> { co_return; }(),
+                             [&]() -> task<> {
+                                 s.request_stop();
+                                 EXPECT_FALSE(this_task::stop_requested());
+                                 co_await yield();
+                                 co_await sleep_for(1ms);
+                                 log.add("cleaned");
+                             });
             log.add("went on");
             co_await yield();
             ADD_FAILURE() << "the stop was swallowed";
@@ -240,8 +247,7 @@ TEST_F(Finally, ACleanupInACleanupHasNoMoreThanTheOneAroundIt) {
     captured_reports captured;
     rt.block_on([&]() -> task<> {
         // Would wait for hours if each had its own grace only.
-        co_await finally(
-            yield(), [&]() -> task<> { co_await finally(yield(), []() -> task<> { co_await never(); }, 2h); }, 2ms);
+        co_await finally(yield(), [&]() -> task<> { co_await finally(yield(), []() -> task<> { co_await never(); }, 2h); }, 2ms);
         log.add("went on");
     });
     EXPECT_EQ(log.text(), "went on");

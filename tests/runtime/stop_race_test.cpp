@@ -246,7 +246,8 @@ TEST_F(StopRace, RequestsOnHandles) {
                             counted here{live};
                             if (i == 0) co_return 0;
                             if (i == 1) co_await yield();
-                            if (i == 2) co_await with_scope([&](scope& inner) -> task<> {
+                            if (i == 2)
+                                co_await with_scope([&](scope& inner) -> task<> {
                                     inner.spawn(never);
                                     co_await shut.wait();
                                 });
@@ -279,7 +280,7 @@ TEST_F(StopRace, RequestsOnHandles) {
 // The request comes when the task has ended and its scope and its memory's other owner may be on their way out.
 TEST_F(StopRace, RequestsOnHandlesOfTasksThatEnd) {
     for (int round = 0; round < rounds * 10; ++round) {
-        auto handle = rt.spawn([&, held = counted{live}]() -> task<> {
+        auto handle = rt.spawn([round, held = counted{live}]() -> task<> {
             for (int i = 0; i < round % 6; ++i) co_await yield();
         });
         std::thread other{[mine = std::move(handle), round] {

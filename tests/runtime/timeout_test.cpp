@@ -183,6 +183,20 @@ TEST_F(Timeout, TheEffectiveDeadlineIsTheMinimumUpTheTree) {
     });
 }
 
+TEST_F(Timeout, TryTimeoutTakesATimePointAndWorkOfAnyKind) {
+    rt.block_on([&]() -> task<> {
+        auto soon = std::chrono::steady_clock::now() + 1ms;
+        auto late = std::chrono::steady_clock::now() + 1h;
+        EXPECT_EQ(co_await try_timeout(soon, wait_and_give(1)), std::nullopt);
+        EXPECT_EQ(co_await try_timeout(late, give(2)), std::optional<int>(2));
+        EXPECT_FALSE(co_await try_timeout(soon, never()));  // passed already
+        EXPECT_TRUE(co_await try_timeout(late, yield()));
+        int n = 0;
+        auto ref = co_await try_timeout(late, [&]() -> task<int&> { co_return n; }());
+        EXPECT_EQ(&ref->get(), &n);
+    });
+}
+
 TEST_F(Timeout, ADeadlineInAStoppedScopeNeverBegins) {
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
