@@ -35,7 +35,7 @@ constexpr std::string_view to_string(stop_reason reason) noexcept {
     return "unknown";
 }
 
-/// A value was asked of something that was stopped: `block_on`, `join`, or a `with_scope` that returns a value.
+/// A value was asked of something that was stopped: `block_on`, `join`, a `with_scope` that returns a value, `stopped_as_error`.
 class task_stopped : public std::runtime_error {
 public:
     explicit task_stopped(stop_reason reason = stop_reason::requested)

@@ -78,25 +78,34 @@ TEST_F(StoppedAs, AStopThatStayedInsideTheWorkIsAnAnswerAndTheCallerGoesOn) {
 
 // Level-triggered: the answer may be looked at, but nothing more is awaited.
 TEST_F(StoppedAs, AStopOfAnEnclosingScopeIsAnAnswerUntilTheNextSuspension) {
+    std::atomic<int> begun{0};
     std::atomic<int> answers{0};
+    auto wait = [&]() -> task<> {
+        ++begun;
+        co_await never();
+    };
+    auto wait_for_a_number = [&]() -> task<int> {
+        ++begun;
+        co_return co_await never_a_number();
+    };
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             auto in_the_answer = [&](int kind) -> task<> {
                 if (kind == 0) {
-                    EXPECT_EQ(co_await stopped_as_optional(never_a_number()), std::nullopt);
+                    EXPECT_EQ(co_await stopped_as_optional(wait_for_a_number()), std::nullopt);
                 } else if (kind == 1) {
-                    EXPECT_FALSE(co_await stopped_as_optional(never()));
+                    EXPECT_FALSE(co_await stopped_as_optional(wait()));
                 } else if (kind == 2) {
-                    EXPECT_THROW(co_await stopped_as_error(never()), task_stopped);
+                    EXPECT_THROW(co_await stopped_as_error(wait()), task_stopped);
                 } else {
-                    EXPECT_THROW(co_await stopped_as_error(never_a_number(), too_bad("stopped")), too_bad);
+                    EXPECT_THROW(co_await stopped_as_error(wait_for_a_number(), too_bad("stopped")), too_bad);
                 }
                 ++answers;
                 co_await yield();
                 ADD_FAILURE() << "the stop was swallowed";
             };
             for (int kind = 0; kind < 4; ++kind) s.spawn(in_the_answer, kind);
-            for (int i = 0; i < 50; ++i) co_await yield();
+            co_await until([&] { return begun == 4; });
             s.request_stop();
         });
     });
