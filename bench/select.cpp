@@ -3,10 +3,12 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/when_any.hpp>
+#include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
 #include <belay/sync/event.hpp>
 #include <belay/sync/select.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <utility>
 

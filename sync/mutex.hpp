@@ -104,6 +104,10 @@ private:
     void release() noexcept {
         auto expected = state::held;
         if (state_.compare_exchange_strong(expected, state::free, std::memory_order_release, std::memory_order_relaxed)) return;
+        hand_over();
+    }
+    /// Not inlined: it would keep the compiler from inlining release().
+    [[gnu::noinline]] void hand_over() noexcept {
         detail::waiter* next = nullptr;
         {
             std::scoped_lock guard(lock_);

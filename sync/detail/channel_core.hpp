@@ -126,7 +126,8 @@ public:
                 return false;
             }
             wake.receiver = deliver(value);
-            room_came_free(wake);  // if a receiver got the message directly
+            if (wake.receiver == nullptr) return true;
+            room_came_free(wake);  // the receiver got the message directly
         }
         wake.run();
         return true;

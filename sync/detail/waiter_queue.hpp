@@ -40,10 +40,10 @@ private:
     friend class waiter_queue;
     template <class>
     friend class waiter_chain;
-    waiter* next_ = nullptr;
-    waiter* prev_ = nullptr;
-    bool linked_ = false;
+    bool linked_ = false;  // first, beside the base's last byte: one store sets all three
     bool stopped_early_ = false;
+    waiter* next_;  // both are set by push(); an operation that need not wait should not pay for them
+    waiter* prev_;
 };
 
 /// Not thread-safe: the object's lock guards it. O(1) everywhere.
