@@ -159,7 +159,7 @@ TEST_F(LocalIo, AThreadMayStopARead) {
     for (int round = 0; round < (sanitized ? 20 : 100); ++round) {
         local_runtime rt{local_options()};
         auto listener = io::tcp_listener::bind("127.0.0.1:0");
-        std::atomic<scope*> open{nullptr};
+        scope* open = nullptr;
         rt.spawn([&]() -> task<> {
             co_await with_scope([&](scope& s) -> task<> {
                 s.spawn([&]() -> task<> { (void)co_await listener.accept(); });
@@ -167,10 +167,10 @@ TEST_F(LocalIo, AThreadMayStopARead) {
                 co_await never();
             });
         });
-        std::thread stopper{[&] {
-            wait_until([&] { return open.load() != nullptr; });
-            open.load()->request_stop();
-        }};
+        // All are suspended, so the scope lives until the stop has reached them.
+        while (rt.poll().more || open == nullptr) {}
+        while (readable(rt)) rt.poll();
+        std::thread stopper{[&] { open->request_stop(); }};
         serve_until_done(rt);
         stopper.join();
     }

@@ -1,5 +1,6 @@
 #include <belay/observability/debug_endpoint.hpp>
 
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/tests/observability/http_client.hpp>
 
@@ -35,6 +36,18 @@ TEST(DebugEndpoint, ShowsMetricsInThePrometheusTextFormat) {
     EXPECT_NE(answer.find("# TYPE belay_tasks_live gauge\n"), std::string::npos);
     EXPECT_NE(answer.find("belay_io_backend_info{runtime=\"shown\",backend=\""), std::string::npos);
     EXPECT_NE(answer.find("belay_process_guardrail_reports_total{kind=\"lost_error\"} "), std::string::npos);
+}
+
+// Also while its host does something else: the endpoint has a thread of its own.
+TEST(DebugEndpoint, ShowsALocalRuntimeThatNobodyDrives) {
+    local_runtime rt{{.name = "embedded", .guardrails = "all=off"}};
+    rt.spawn([]() -> task<> { co_return; });
+    auto endpoint = serve_debug_endpoint(rt, "127.0.0.1:0");
+    auto answer = test::http_get(endpoint.port(), "/metrics");
+    EXPECT_NE(answer.find("belay_tasks_live{runtime=\"embedded\"} 1"), std::string::npos) << answer;
+    rt.poll();
+    answer = test::http_get(endpoint.port(), "/metrics");
+    EXPECT_NE(answer.find("belay_tasks_live{runtime=\"embedded\"} 0"), std::string::npos) << answer;
 }
 
 TEST(DebugEndpoint, IsHealthyAndKnowsWhatItDoesNotHave) {
