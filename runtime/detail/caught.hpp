@@ -51,7 +51,9 @@ public:
 
 private:
     void add_children(stop_walk& walk) noexcept override { walk.add(branch_.template get<0>()); }
-    record* branch_done(record&, std::size_t, outcome, const std::exception_ptr*) noexcept override { return finish(outcome::value); }
+    record* branch_done(record&, std::size_t, outcome, const std::exception_ptr*) noexcept override {
+        return finish(outcome::value);
+    }
     branch_set<T> branch_;
     const if_stopped before_;
 };
