@@ -231,7 +231,7 @@ TEST_F(SelectRace, TwoSelectsThatWaitOnEachOthersChannels) {
 
 // Several events at once, several timers at once, a join: all may come in the same instant, from different threads.
 TEST_F(SelectRace, OneOfManyThatComeAtTheSameMoment) {
-    static constexpr int rounds = belay::test::sanitized ? 500 : 3'000;
+    static constexpr int rounds = belay::test::sanitized ? 100 : 300;
     std::atomic<belay::event*> first{nullptr};
     std::atomic<belay::event*> second{nullptr};
     std::atomic<bool> quit{false};
