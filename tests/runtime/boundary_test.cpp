@@ -94,9 +94,9 @@ TEST_F(Boundary, ADeadlineOverAScopeThatStopsItselfLetsTheScopesOutcomePass) {
 }
 
 TEST_F(Boundary, AStopBeforeTheDeadlinePassesThroughWithoutAnException) {
-    rt.block_on([]() -> task<> {
-        co_await with_scope([](scope& s) -> task<> {
-            gate begun;
+    gate begun;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
             auto victim = s.spawn([&]() -> task<> {
                 try {
                     co_await timeout(1h, [&]() -> task<> {
@@ -117,9 +117,9 @@ TEST_F(Boundary, AStopBeforeTheDeadlinePassesThroughWithoutAnException) {
 // ---- errors and their consequences -------------------------------------------------------------------------------------
 
 TEST_F(Boundary, ASiblingsErrorPassesThroughScopesThatOweAValueWithoutAnException) {
-    rt.block_on([]() -> task<> {
-        EXPECT_THROW(co_await with_scope([](scope& s) -> task<> {
-                         gate begun;
+    gate begun;
+    rt.block_on([&]() -> task<> {
+        EXPECT_THROW(co_await with_scope([&](scope& s) -> task<> {
                          s.spawn([&]() -> task<> {
                              try {
                                  (void)co_await with_scope([&](scope&) -> task<int> {
@@ -150,9 +150,9 @@ TEST_F(Boundary, ATaskStoppedThatCameBeforeAnyStopIsAnErrorLikeAnother) {
 }
 
 TEST_F(Boundary, AnErrorThatComesWithTheStopIsNotLost) {
-    rt.block_on([]() -> task<> {
-        EXPECT_THROW(co_await with_scope([](scope& s) -> task<> {
-                         gate begun;
+    gate begun;
+    rt.block_on([&]() -> task<> {
+        EXPECT_THROW(co_await with_scope([&](scope& s) -> task<> {
                          auto victim = s.spawn([&]() -> task<> {
                              begun.open();
                              while (!this_task::stop_requested()) std::this_thread::yield();
@@ -187,9 +187,9 @@ TEST_F(Boundary, LosersOfEveryKindAreAwaitedAndSayNothing) {
 }
 
 TEST_F(Boundary, ALosersCleanupAndShieldAreAwaitedAndItsValueIsKept) {
-    rt.block_on([]() -> task<> {
+    gate begun;
+    rt.block_on([&]() -> task<> {
         std::atomic<int> cleaned{0};
-        gate begun;
         auto cleanup = [&]() -> task<> {
             co_await sleep_for(1ms);
             ++cleaned;
@@ -241,14 +241,14 @@ TEST_F(Boundary, AShieldThatOverrunsUnderADeadlineIsTheDeadlines) {
 }
 
 TEST_F(Boundary, AShieldInACleanupAndACleanupInAShieldHoldTogether) {
-    rt.block_on([]() -> task<> {
+    gate begun;
+    rt.block_on([&]() -> task<> {
         event_log log;
         auto step = [&](const char* what) -> task<> {
             co_await sleep_for(1ms);
             log.add(what);
         };
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             auto waits = [&]() -> task<> {
                 begun.open();
                 co_await never();
@@ -269,11 +269,11 @@ TEST_F(Boundary, AShieldInACleanupAndACleanupInAShieldHoldTogether) {
 }
 
 TEST_F(Boundary, AStopKnownAsAValueStillRunsTheCleanupInside) {
-    rt.block_on([]() -> task<> {
+    gate begun;
+    rt.block_on([&]() -> task<> {
         bool cleaned = false;
         bool answered = false;
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             auto waits = [&]() -> task<int> {
                 begun.open();
                 co_return co_await never_a_number();
@@ -381,9 +381,9 @@ TEST_F(BoundaryOfBlocking, ItsValueWinsAgainstADeadlineThatPassesMeanwhile) {
 }
 
 TEST_F(BoundaryOfBlocking, OfALoserIsAwaitedAndItsValueIsInTheResult) {
+    gate won;
     rt.block_on([&]() -> task<> {
         door d;
-        gate won;
         co_await with_scope([&](scope& s) -> task<> {
             auto racer = s.spawn([&]() -> task<int> {
                 auto result = co_await when_any(won.wait(), pass(d, 7));

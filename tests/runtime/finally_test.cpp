@@ -65,9 +65,9 @@ TEST_F(Finally, CleansUpAfterAnErrorAndRethrowsIt) {
 }
 
 TEST_F(Finally, CleansUpAfterAStopAndThenTheCallerUnwinds) {
+    gate begun;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             s.spawn([&]() -> task<> {
                 logs_end local{log, "caller unwound"};
                 co_await finally(wait_and_log(begun, "work"), cleanup());
@@ -157,6 +157,7 @@ TEST_F(Finally, OfTwoErrorsThatOfTheWorkWinsAndTheOtherIsCountedAndReported) {
 }
 
 TEST_F(Finally, AnErrorOfTheCleanupAloneIsThrownAlsoAfterAStop) {
+    gate begun;
     auto fails = []() -> task<> {
         co_await yield();
         throw std::runtime_error("close failed");
@@ -167,7 +168,6 @@ TEST_F(Finally, AnErrorOfTheCleanupAloneIsThrownAlsoAfterAStop) {
         EXPECT_THROW(co_await finally(yield(), throws_at_once), std::logic_error);
         bool caught = false;
         EXPECT_THROW(co_await with_scope([&](scope& s) -> task<> {
-                         gate begun;
                          s.spawn([&]() -> task<> {
                              try {
                                  co_await finally(wait_and_log(begun, "work"), fails);
@@ -185,6 +185,7 @@ TEST_F(Finally, AnErrorOfTheCleanupAloneIsThrownAlsoAfterAStop) {
 }
 
 TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing) {
+    gate begun;
     captured_reports captured;
     auto before = guardrails::guardrail_counts()[guardrail::lost_error];
     std::atomic<int> overran{0};
@@ -206,7 +207,6 @@ TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing
                          hangs, 2ms),
                      std::out_of_range);
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             s.spawn([&]() -> task<> {
                 co_await finally(wait_and_log(begun, "work"), hangs, 2ms);
                 ADD_FAILURE() << "went on after a stop";
@@ -220,8 +220,8 @@ TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing
 }
 
 TEST_F(Finally, InsideATimeoutTheDeadlineStopsTheWorkAndNotTheCleanup) {
+    gate begun;
     rt.block_on([&]() -> task<> {
-        gate begun;
         EXPECT_THROW(co_await timeout(1ms, finally(wait_and_log(begun, "work"), cleanup())), deadline_exceeded);
         EXPECT_FALSE(this_task::stop_requested());
     });
@@ -229,9 +229,9 @@ TEST_F(Finally, InsideATimeoutTheDeadlineStopsTheWorkAndNotTheCleanup) {
 }
 
 TEST_F(Finally, NestedTheInnermostCleansUpFirst) {
+    gate begun;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             s.spawn([&]() -> task<> {
                 co_await finally(finally(wait_and_log(begun, "work"), cleanup("inner")), cleanup("outer"));
                 ADD_FAILURE() << "went on after a stop";
@@ -254,9 +254,9 @@ TEST_F(Finally, ACleanupInACleanupHasNoMoreThanTheOneAroundIt) {
 }
 
 TEST_F(Finally, TheCleanupOfATaskThatIsStoppedThroughItsHandleRuns) {
+    gate begun;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             auto handle = s.spawn([&]() -> task<> { co_await finally(wait_and_log(begun, "work"), cleanup()); });
             co_await begun.wait();
             handle.request_stop();

@@ -218,11 +218,11 @@ TEST_F(JoinHandle, ALoopOfJoinsThatAreReadyLetsOthersRun) {
 // ---- the stop of one task ----------------------------------------------------------------------------------------
 
 TEST_F(JoinHandle, RequestStopEndsOneTaskAndLeavesItsSiblingsAndItsScopeAlone) {
+    gate shut;
     std::atomic<int> live{0};
     rt.block_on([&]() -> task<> {
         bool went_on = false;
         co_await with_scope([&](scope& s) -> task<> {
-            gate shut;
             auto wait = [&]() -> task<> {
                 counted here{live};
                 co_await shut.wait();
@@ -392,9 +392,9 @@ TEST_F(JoinHandle, ATaskStoppedThatIsRaisedAfterTheTasksOwnStopDoesNotFailTheSco
 }
 
 TEST_F(JoinHandle, AShieldHoldsAgainstTheStopOfOneTask) {
+    gate shut;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate shut;
             bool finished = false;
             auto victim = s.spawn([&]() -> task<> {
                 co_await shield([&]() -> task<> {
@@ -414,10 +414,10 @@ TEST_F(JoinHandle, AShieldHoldsAgainstTheStopOfOneTask) {
 }
 
 TEST_F(JoinHandle, ATaskMayStopItselfAndItsParent) {
+    gate known;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             join_handle<> self;
-            gate known;
             self = s.spawn([&]() -> task<> {
                 co_await known.wait();
                 self.request_stop();

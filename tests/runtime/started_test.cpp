@@ -94,11 +94,11 @@ TEST_F(Started, OneThatEndsWithoutHavingBeenReadyIsNamed) {
 }
 
 TEST_F(Started, OneThatIsStoppedBeforeItIsReadyThrowsTaskStoppedWithTheReason) {
+    gate begun;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& outer) -> task<> {
             join_handle<> waits;
             co_await with_scope([&](scope& inner) -> task<> {
-                gate begun;
                 waits = outer.spawn([&]() -> task<> {
                     try {
                         co_await inner.start(
@@ -168,9 +168,9 @@ TEST_F(Started, InAStoppedScopeNothingIsSpawned) {
 }
 
 TEST_F(Started, AFullScopeThrowsAndNothingIsSpawned) {
+    gate closed;
     rt.block_on([&]() -> task<> {
         co_await with_scope({.max_tasks = 1}, [&](scope& s) -> task<> {
-            gate closed;
             EXPECT_EQ(co_await s.start(service, 1, &closed), 1);
             EXPECT_THROW(co_await s.start(service, 2, &closed), scope_full);
             closed.open();

@@ -294,8 +294,9 @@ TEST_F(StopRace, RequestsOnHandlesOfTasksThatEnd) {
 
 TEST_F(StopRace, JoinsOfTasksThatAreStopped) {
     race([](int i) -> task<> {
-        co_await with_scope([i](scope& s) -> task<> {
-            auto victim = s.spawn(never);
+        join_handle<> victim;  // out here: a stop may end the body before its children
+        co_await with_scope([&victim, i](scope& s) -> task<> {
+            victim = s.spawn(never);
             s.spawn([&victim, i]() -> task<> {
                 for (int k = 0; k < i; ++k) co_await yield();
                 victim.request_stop();

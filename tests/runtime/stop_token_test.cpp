@@ -21,10 +21,10 @@ protected:
 };
 
 TEST_F(StopToken, OfATaskIsStoppedWithItsScope) {
+    gate begun;
     std::atomic<bool> called{false};
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             s.spawn([&]() -> task<> {
                 auto token = this_task::stop_token();
                 EXPECT_TRUE(token.stop_possible());

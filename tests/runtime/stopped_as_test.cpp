@@ -113,10 +113,10 @@ TEST_F(StoppedAs, AStopOfAnEnclosingScopeIsAnAnswerUntilTheNextSuspension) {
 }
 
 TEST_F(StoppedAs, ALoopCannotSwallowAStop) {
+    gate begun;
     std::atomic<int> turns{0};
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             auto stubborn = s.spawn([&]() -> task<> {
                 for (;;) {
                     begun.open();
@@ -149,10 +149,10 @@ TEST_F(StoppedAs, InAStoppedScopeTheWorkNeverBegins) {
 }
 
 TEST_F(StoppedAs, NestedEachIsAnAnswerOfItsOwn) {
+    gate begun;
     std::atomic<bool> outer_answered{false};
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate begun;
             s.spawn([&]() -> task<> {
                 auto inner = [&]() -> task<int> {
                     begun.open();
