@@ -514,7 +514,7 @@ TEST_F(LocalRuntime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
 TEST_F(LocalRuntime, ATaskThatIgnoresTheStopDoesNotKeepAShutdownForEver) {
     captured_reports captured;
     local_runtime rt{{.name = "abandoning", .guardrails = "stall=off,leak=log"}};
-    // A yield that does not look at the stop: no operation of belay's is like that.
+    // A yield that does not look at the stop.
     struct deaf_yield : detail::native_awaitable {
         static bool await_ready() noexcept { return false; }
         static void await_suspend(std::coroutine_handle<detail::promise<void>> h) noexcept {
