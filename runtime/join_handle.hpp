@@ -23,7 +23,11 @@ public:
     explicit join_awaiter(spawned_result<T>& child) noexcept : join_operation{child} {}
     join_awaiter(join_awaiter&&) = default;
 
-    bool await_ready() noexcept { return (was_ready_ = try_now()) && spend_budget(); }
+    bool await_ready() noexcept {
+        auto now = next_pace();
+        was_ready_ = now != pace::stop && try_now();
+        return was_ready_ && now == pace::go;
+    }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
         static_assert(task_promise<P>, "belay: join can be awaited only inside a belay::task");

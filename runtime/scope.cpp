@@ -204,7 +204,10 @@ void scope::unlink(scope_room& room) noexcept {
 }
 
 void scope::failed(const std::exception_ptr& error, const record& from, bool is_body) noexcept {
-    if (from.stop_asked() && detail::is_task_stopped(error)) return;  // a consequence of the stop, not a cause of anything
+    if (from.stop_asked() && detail::is_task_stopped(error)) {  // a consequence of the stop, not a cause of anything
+        if (!from.own_stop()) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
+        return;
+    }
     if (!is_body && options_.on_error == on_error::isolate) {
         detail::report_lost_error(core_, options_.name, from.spawn_site(), error);
         return;

@@ -69,9 +69,9 @@ public:
     send_awaiter(send_awaiter&& o) noexcept : detail::channel_sender_waiter<T>{std::move(o)} { this->value = o.value; }
 
     bool await_ready() noexcept {
-        if (!try_now()) return false;
-        finished_ = true;
-        return detail::spend_budget();
+        auto now = detail::next_pace();
+        finished_ = now != detail::pace::stop && try_now();
+        return finished_ && now == detail::pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
@@ -153,9 +153,9 @@ public:
     reserve_awaiter(reserve_awaiter&& o) noexcept : detail::channel_sender_waiter<T>{std::move(o)}, keep_{std::move(o.keep_)} {}
 
     bool await_ready() noexcept {
-        if (!try_now()) return false;
-        finished_ = true;
-        return detail::spend_budget();
+        auto now = detail::next_pace();
+        finished_ = now != detail::pace::stop && try_now();
+        return finished_ && now == detail::pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
@@ -200,9 +200,9 @@ public:
     recv_awaiter(recv_awaiter&& o) noexcept : detail::channel_receiver_waiter<T>{std::move(o)} {}
 
     bool await_ready() noexcept {
-        if (!try_now()) return false;
-        finished_ = true;
-        return detail::spend_budget();
+        auto now = detail::next_pace();
+        finished_ = now != detail::pace::stop && try_now();
+        return finished_ && now == detail::pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {

@@ -22,8 +22,9 @@ public:
     explicit event_awaiter(event& e) noexcept : event_{&e} {}
     event_awaiter(event_awaiter&& o) noexcept : waiter(std::move(o)), event_{o.event_} {}
     bool await_ready() noexcept {
-        finished_ = try_now();
-        return finished_ && detail::spend_budget();
+        auto now = detail::next_pace();
+        finished_ = now != detail::pace::stop && try_now();
+        return finished_ && now == detail::pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {
@@ -93,7 +94,12 @@ private:
     detail::waiter_queue<detail::waiter> waiters_;
 };
 
-bool event_awaiter::try_now() const noexcept { return event_->is_set(); }
+bool event_awaiter::try_now() const noexcept {
+    if (!event_->is_set()) return false;
+    // Behind a set() that is still in there: whoever has waited may destroy the event.
+    std::scoped_lock guard(event_->lock_);
+    return event_->set_.load(std::memory_order_relaxed);
+}
 
 detail::admission event_awaiter::start_waiting() noexcept {
     std::scoped_lock guard(event_->lock_);

@@ -135,8 +135,9 @@ void mutex_guard::unlock() noexcept {
 bool mutex_awaiter::try_now() noexcept { return mutex_->try_acquire(); }
 
 bool mutex_awaiter::await_ready() noexcept {
-    finished_ = try_now();
-    return finished_ && detail::spend_budget();
+    auto now = detail::next_pace();
+    finished_ = now != detail::pace::stop && try_now();
+    return finished_ && now == detail::pace::go;
 }
 
 detail::admission mutex_awaiter::start_waiting() noexcept {

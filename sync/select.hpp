@@ -148,9 +148,11 @@ public:
 
     bool await_ready() noexcept {
         if constexpr (!Biased && count > 1) first_ = static_cast<unsigned>(std::uint64_t{random_here()} * count >> 32);
+        auto now = next_pace();
+        if (now == pace::stop) return false;
         // Nothing is registered yet, so what is taken needs no claim.
         (void)any_of([this](auto& arm, unsigned i) noexcept { return arm.try_now() && (won_ = i, true); });
-        return won_ != none && spend_budget();
+        return won_ != none && now == pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {

@@ -54,8 +54,9 @@ public:
     semaphore_awaiter(semaphore& s, std::size_t count) noexcept : semaphore_{&s}, count_{count} {}
     semaphore_awaiter(semaphore_awaiter&& o) noexcept : waiter(std::move(o)), semaphore_{o.semaphore_}, count_{o.count_} {}
     bool await_ready() noexcept {
-        finished_ = try_now();
-        return finished_ && detail::spend_budget();
+        auto now = detail::next_pace();
+        finished_ = now != detail::pace::stop && try_now();
+        return finished_ && now == detail::pace::go;
     }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) noexcept {

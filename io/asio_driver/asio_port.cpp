@@ -69,6 +69,7 @@ asio_port::hosted::hosted(boost::asio::io_context& context) : wake_fd{::eventfd(
         reactor.init_task();  // from here on the io_context asks the reactor even if no descriptor is registered
         wait.watch(epoll_descriptor(reactor));
         wait.watch(wake_fd);
+        wait.arm(host_wait::at_once);  // until somebody drives it
     } catch (...) {
         ::close(wake_fd);
         throw;

@@ -110,27 +110,22 @@ void descriptor_slot::announced(asio_port& port, std::uint32_t generation, readi
 
     // Tried without the lock, since a send may take long, and finished without it, as asio_port.hpp says.
     operation_list again;
-    bool progress = false;
+    operation_list ended;
     while (io_operation* op = held.pop()) {
-        std::int32_t result = error != 0 ? error : attempt(*op);
-        if (result == not_yet) {
-            again.push(*op);
-            continue;
+        op->result = error != 0 ? error : attempt(*op);
+        (op->result == not_yet ? again : ended).push(*op);
+    }
+    {
+        std::scoped_lock guard{mutex_};
+        fruitless_ = ended.empty() ? fruitless_ + 1 : 0;
+        while (io_operation* op = again.pop()) {
+            op->result = park(*op, port);
+            if (op->result != 0) ended.push(*op);
         }
-        progress = true;
-        port.completed_in_turn();
-        asio_port::finish(*op, result);
+        // Before anybody goes on who could close the descriptor: its number may mean another file then.
+        give_up_if_idle();
     }
-
-    std::unique_lock guard{mutex_};
-    fruitless_ = progress ? 0 : fruitless_ + 1;
-    while (io_operation* op = again.pop()) {
-        op->result = park(*op, port);
-        if (op->result != 0) held.push(*op);
-    }
-    give_up_if_idle();
-    guard.unlock();
-    while (io_operation* op = held.pop()) {
+    while (io_operation* op = ended.pop()) {
         port.completed_in_turn();
         asio_port::finish(*op, op->result);
     }

@@ -50,6 +50,7 @@ uring_port::uring_port(std::unique_ptr<uring::ring> ring, bool hosted)
     if (!hosted) return;
     try {
         host_->watch(ring_->fd());  // readable while there are completions
+        host_->arm(host_wait::at_once);  // until somebody drives it
     } catch (...) {
         ::close(wake_fd_);
         throw;

@@ -65,8 +65,9 @@ void runtime_core::start() {
     blocking = std::make_unique<blocking_pool>(*this, blocking_options_);
     try {
         if (how == flavour::hosted) {
-            idle_.add(0);  // nobody drives it: what is spawned makes the port's handle readable
-            host_turn{*this, host_call::poll}.run_ready(1, 0);
+            // Nobody drives it. Its port's handle is readable until somebody does: the first who does binds the port, and not this
+            // thread, which may do something else from now on.
+            idle_.add(0);
         } else {
             for (auto& w : workers) w->thread = std::thread([self = shared_from_this(), w = w.get()] { w->run(); });
             setup.await_all(static_cast<unsigned>(workers.size()));

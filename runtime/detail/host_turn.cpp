@@ -132,7 +132,10 @@ bool host_turn::end() noexcept {
     if (ended_) return false;
     ended_ = true;
     if (worker_.searching_) worker_.leave_search(false);
-    if (last_) return false;  // nobody comes back: nobody need be woken
+    if (last_) {  // nobody comes back: nobody need be woken
+        worker_.port_->prepare_wait(timer_wheel::never_ns);
+        return false;
+    }
     core_.idle_.add(worker_.index_);
     bool more = core_.injected_seq_cst() != 0 || worker_.queued() != 0;
     // A time in the past makes the handle readable at once.

@@ -88,6 +88,8 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
 bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
     draining_.store(true, std::memory_order_seq_cst);
     root->stop_children(stop_reason::shutdown);
+    // A grace that runs already, below something that was stopped before, is not met by that walk: nothing is asked twice.
+    for (auto& w : workers) w->cut_graces(cleanup_limit_ns.load(std::memory_order_relaxed));
     if (how == flavour::hosted) {
         host_turn turn{*this, host_call::shutdown};
         return turn.run_out(deadline_ns, [](runtime_core& core) { return core.root->close_if_empty(); });

@@ -134,5 +134,10 @@ void schedule(record& rec) noexcept;
 void schedule_fair(record& rec) noexcept;
 /// Spends one unit of the current poll's budget. False when it is used up: the caller must yield.
 bool spend_budget() noexcept;
+/// For the await_ready() of what may be there at once, before it is tried. Spends one unit of the budget. rest: it is used up, so the
+/// task yields afterwards. stop: moreover the task is to stop: nothing is tried, and suspend_on() stops it. Without that a loop of
+/// operations that are always ready, a free lock or an event that is set, would never meet a stop.
+enum class pace : std::uint8_t { go, rest, stop };
+pace next_pace() noexcept;
 
 }  // namespace belay::detail

@@ -155,7 +155,10 @@ public:
         : scope_room{s}, payload_{std::forward<G>(f), std::forward<Bs>(args)...} {}
     spawn_when_free_awaiter(spawn_when_free_awaiter&&) = default;
 
-    bool await_ready() { return try_reserve() && spend_budget(); }
+    bool await_ready() {
+        auto now = next_pace();
+        return now != pace::stop && try_reserve() && now == pace::go;
+    }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> awaiting) {
         static_assert(task_promise<P>, "belay: spawn_when_free can be awaited only inside a belay::task");

@@ -57,13 +57,18 @@ void shield_group::start_grace(std::int64_t limit_ns) noexcept {
 
 /// Under lock_, and not over_: the branch's unit of pending_ is still there, see branch_done().
 void shield_group::arm(runtime_core& core) noexcept {
-    if (expiry_ns_ == no_deadline) return;
     if (armed_) {
         if (!disarm_timer(timer_)) return;  // it fires right now: no sooner than that
     } else {
         armed_ = true;
         pending_.fetch_add(1, std::memory_order_relaxed);  // given up by fire(), or with the branch's
     }
+    arm_timer_anywhere(core, timer_, expiry_ns_);
+    // A shutdown stores its limit and then cuts what is in the wheels. If it had been at that wheel before us, its lock has made the
+    // limit visible.
+    std::int64_t limit_ns = core.cleanup_limit_ns.load(std::memory_order_relaxed);
+    if (limit_ns >= expiry_ns_ || !disarm_timer(timer_)) return;
+    expiry_ns_ = limit_ns;
     arm_timer_anywhere(core, timer_, expiry_ns_);
 }
 

@@ -42,7 +42,7 @@ private:
 
     class grace_timer final : public timer_entry {
     public:
-        explicit grace_timer(shield_group& shield) noexcept : shield_{shield} {}
+        explicit grace_timer(shield_group& shield) noexcept : shield_{shield} { is_grace = true; }
         void fire() noexcept override;
 
     private:

@@ -41,9 +41,26 @@ struct start_value<deduced, F> {
     using type = typename started_value<typename decltype(parameters_of<F>())::first>::type;
 };
 
+/// The task's hold on what it shares with the waiter. A task that cannot even begin (no memory for its frame, an argument whose move
+/// throws) has nobody else to tell the waiter; the error is the scope's then.
+template <class T>
+class start_link {
+public:
+    explicit start_link(std::shared_ptr<start_state<T>> state) noexcept : state_{std::move(state)} {}
+    start_link(start_link&&) noexcept = default;
+    ~start_link() {
+        if (state_) state_->settle(start_end::returned);  // nothing, where an end is known
+    }
+    [[nodiscard]] const std::shared_ptr<start_state<T>>& state() const noexcept { return state_; }
+
+private:
+    std::shared_ptr<start_state<T>> state_;
+};
+
 /// The task: f, and around it whoever tells the waiter how it ended if it was never ready.
 template <class T, class F, class... Args>
-task<> run_started(std::shared_ptr<start_state<T>> state, F f, Args... args) {
+task<> run_started(start_link<T> link, F f, Args... args) {
+    const auto& state = link.state();
     struct end_guard {
         start_state<T>& shared;
         start_end how = start_end::stopped;  // unless one of the lines below is reached
@@ -81,7 +98,7 @@ public:
         try {
             std::apply(
                 [&](F& f, Args&... args) {
-                    scope_->spawn_at(awaiting.promise().site, run_started<T, F, Args...>, state_, std::move(f),
+                    scope_->spawn_at(awaiting.promise().site, run_started<T, F, Args...>, start_link<T>{state_}, std::move(f),
                                      std::move(args)...);
                 },
                 payload_);

@@ -22,6 +22,7 @@ struct timer_node {
     timer_node* prev = nullptr;  // of a slot's first node: its last one; null when not in a wheel
     std::uint64_t deadline_tick = 0;
     std::uint32_t slot = 0;  // level * 64 + position, while linked
+    bool is_grace = false;   // its owner's mark, not the wheel's: see worker::cut_graces()
 };
 
 // A hierarchical timing wheel (Varghese and Lauck, SOSP 1987): insert and remove are O(1), each timer moves down at most
@@ -68,10 +69,31 @@ public:
     // linked. A time before that of an earlier call yields nothing. Cost: O(timers moved), however far the time jumps.
     [[nodiscard]] timer_node* expire(std::int64_t now_ns) noexcept;
 
+    // Takes out the timers for which pred(node) is true, chained by `next` and ended by null. O(all timers).
+    template <class Pred>
+    [[nodiscard]] timer_node* extract_if(Pred pred) noexcept {
+        timer_node* chain = nullptr;
+        for (slot_list& list : slots_) {
+            for (timer_node *node = list.first, *next = nullptr; node != nullptr; node = next) {
+                next = node->next;
+                if (!pred(*node)) continue;
+                remove(*node);
+                node->next = chain;
+                chain = node;
+            }
+        }
+        return chain;
+    }
+
     // When to call expire(): never later than the earliest timer fires, and earlier only if that slot's earliest timer
     // was removed; never_ns when empty.
     std::int64_t next_expiry_ns() const noexcept {
         return occupied_levels_ == 0 ? never_ns : start_of(slots_[first_slot()].earliest_tick);
+    }
+
+    // The time at which a tick begins.
+    static constexpr std::int64_t start_of(std::uint64_t tick) noexcept {
+        return static_cast<std::int64_t>((tick << tick_shift) ^ sign_bit);
     }
 
     std::size_t size() const noexcept { return size_; }
@@ -103,9 +125,6 @@ private:
         // The clock's last tick has no successor; a deadline inside it, in the year 2262, is that tick.
         const bool inside = (static_cast<std::uint64_t>(ns) & (std::uint64_t{tick_ns} - 1)) != 0;
         return std::min(tick_at_or_before(ns) + (inside ? 1 : 0), last_tick);
-    }
-    static constexpr std::int64_t start_of(std::uint64_t tick) noexcept {
-        return static_cast<std::int64_t>((tick << tick_shift) ^ sign_bit);
     }
 
     // The slot whose timers are the next ones; not when empty.

@@ -46,6 +46,12 @@ bool spend_budget() noexcept {
     return false;
 }
 
+pace next_pace() noexcept {
+    if (spend_budget()) [[likely]]
+        return pace::go;
+    return this_worker()->current()->stop_asked() ? pace::stop : pace::rest;
+}
+
 std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept {
     record* next = rec.on_done(how);
     worker* w = this_worker();

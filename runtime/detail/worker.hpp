@@ -76,6 +76,8 @@ public:
     /// Fires what is due. Returns the number fired.
     unsigned fire_timers(std::int64_t now) noexcept;
     [[nodiscard]] std::size_t timers() const noexcept;
+    /// At a shutdown, any thread: no grace of a shield ends later than this.
+    void cut_graces(std::int64_t limit_ns) noexcept;
     spin_lock& timer_lock() noexcept { return timer_lock_; }
 
     // ---- the watchdog's view -----------------------------------------------------------------------------------

@@ -53,6 +53,21 @@ unsigned worker::fire_timers(std::int64_t now) noexcept {
     return fired;
 }
 
+void worker::cut_graces(std::int64_t limit_ns) noexcept {
+    {
+        std::scoped_lock guard(timer_lock_);
+        // Ticks are rounded up: one that is in the limit's own tick may be taken out and put back, which changes nothing.
+        timer_node* cut = timers_.extract_if([](const timer_node& node) { return node.is_grace; });
+        while (cut != nullptr) {
+            timer_node& node = *cut;
+            cut = node.next;
+            timers_.insert(node, std::min(timer_wheel::start_of(node.deadline_tick), limit_ns));
+        }
+        next_timer_ns_.store(timers_.next_expiry_ns(), std::memory_order_relaxed);
+    }
+    port_->wake();  // it may sleep towards a later deadline
+}
+
 std::size_t worker::timers() const noexcept {
     std::scoped_lock guard(timer_lock_);
     return timers_.size();

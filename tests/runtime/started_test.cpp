@@ -1,5 +1,6 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/started.hpp>
+#include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
 
 namespace belay {
@@ -198,6 +199,38 @@ TEST_F(Started, ReadyMayBeSaidByAnotherThread) {
 }
 
 // The readiness, the error, the end and the stop of the parent come at about the same time.
+/// Throws when it is moved for the n-th time.
+struct moves_so_often {
+    explicit moves_so_often(int n) : left{n} {}
+    moves_so_often(moves_so_often&& other) : left{other.left - 1} {
+        if (left <= 0) throw std::runtime_error("no further");
+    }
+    int left;
+};
+
+TEST_F(Started, AnArgumentThatCannotBeMovedIntoTheTaskEndsTheWait) {
+    captured_reports captured;
+    int ready = 0;
+    int failed = 0;
+    rt.block_on([&]() -> task<> {
+        auto serve = [](started<> started, moves_so_often) -> task<> {
+            started.ready();
+            co_return;
+        };
+        for (int moves = 1; moves < 12; ++moves) {
+            try {
+                co_await with_scope([&](scope& s) -> task<> { co_await s.start(serve, moves_so_often{moves}); });
+                ++ready;
+            } catch (const std::runtime_error&) {
+                ++failed;
+            }
+        }
+    });
+    EXPECT_GT(ready, 0);
+    EXPECT_GT(failed, 0);
+    EXPECT_EQ(ready + failed, 11);
+}
+
 TEST_F(Started, EndsOnceWhateverComesFirst) {
     std::atomic<int> live{0};
     for (int round = 0; round < (sanitized ? 200 : 1000); ++round) {

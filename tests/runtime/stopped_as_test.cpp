@@ -48,6 +48,14 @@ TEST_F(StoppedAs, ErrorsAndDeadlinesAreNoStops) {
     });
 }
 
+TEST_F(StoppedAs, ADeadlineAroundItIsExceeded) {
+    rt.block_on([&]() -> task<> {
+        EXPECT_FALSE(co_await try_timeout(1ms, stopped_as_error(never())));
+        EXPECT_THROW(co_await timeout(1ms, stopped_as_error(never())), deadline_exceeded);
+        EXPECT_EQ(co_await try_timeout(1ms, stopped_as_error(never_a_number())), std::nullopt);
+    });
+}
+
 TEST_F(StoppedAs, AStopThatStayedInsideTheWorkIsAnAnswerAndTheCallerGoesOn) {
     bool went_on = false;
     rt.block_on([&]() -> task<> {
