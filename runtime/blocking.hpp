@@ -146,7 +146,8 @@ public:
     /// moved in; what it refers to must outlive the await. Suspends while the queue is full. Throws blocking_queue_full,
     /// blocking_wait_exceeded (see blocking_call_options), std::system_error when the pool is closed or cannot make a thread;
     /// f has not run then. std::invalid_argument for a max_wait that is not positive. On stop: see above; std::stop_callbacks of
-    /// the token run on the thread that stops the task, so they must be short. A token costs an allocation.
+    /// the token run on the thread that stops the task, for a deadline a worker's or the watchdog's, so they must not block. A
+    /// token costs an allocation.
     template <class F>
     auto run(F&& f, const blocking_call_options& options = {}) {
         return detail::blocking_call<std::decay_t<F>>{core_.get(), std::decay_t<F>(std::forward<F>(f)), options};
