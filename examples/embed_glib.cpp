@@ -39,7 +39,14 @@ belay::task<> program(window* shown) {
     auto listener = io::tcp_listener::bind("127.0.0.1:0");
     for (int i = 0; i < 5; ++i) co_await belay::when_all(serve_one(&listener), download(listener.local(), shown));
     co_await belay::spawn_blocking([] {});  // work that a user interface must never do itself
-    g_main_loop_quit(shown->loop);
+}
+
+/// However the program ends, the main loop does, too.
+belay::task<> program_and_quit(window* shown) {
+    co_await belay::finally(program(shown), [shown]() -> belay::task<> {
+        g_main_loop_quit(shown->loop);
+        co_return;
+    });
 }
 
 gboolean poll_tasks(gint, GIOCondition, gpointer tasks) {
@@ -61,7 +68,7 @@ int main() {
     belay::local_runtime tasks{{.name = "interface"}};
     guint frames = g_timeout_add(2, draw, &shown);
     guint belay_source = g_unix_fd_add(tasks.native_handle(), G_IO_IN, poll_tasks, &tasks);
-    tasks.spawn(program, &shown);
+    tasks.spawn(program_and_quit, &shown);
 
     g_main_loop_run(shown.loop);
 

@@ -50,7 +50,13 @@ belay::task<> talk_to_the_host(int pipe, io::endpoint server) {
         co_await belay::when_all(converse(server, 5), converse(server, 5));
         co_await belay::spawn_blocking([pipe] { (void)!::write(pipe, "report\n", 7); });  // a pipe may block: not on this thread
     }
-    co_await belay::spawn_blocking([pipe] { (void)!::write(pipe, "quit\n", 5); });
+}
+
+/// However the talk ends, the host learns of it.
+belay::task<> talk_and_quit(int pipe, io::endpoint server) {
+    co_await belay::finally(talk_to_the_host(pipe, server), [pipe]() -> belay::task<> {
+        co_await belay::spawn_blocking([pipe] { (void)!::write(pipe, "quit\n", 5); });
+    });
 }
 
 // ---- the host's side: a loop as they have been written for forty years -------------------------------------------------
@@ -107,7 +113,7 @@ int main() {
     auto listener = io::tcp_listener::bind("127.0.0.1:0");
     auto address = listener.local();
     tasks.spawn(serve, std::move(listener));
-    tasks.spawn(talk_to_the_host, pipe[1], address);
+    tasks.spawn(talk_and_quit, pipe[1], address);
 
     host loop{pipe[0]};
     int turns = loop.run(tasks);

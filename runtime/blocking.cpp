@@ -1,6 +1,7 @@
 #include <belay/runtime/blocking.hpp>
 
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
@@ -27,8 +28,8 @@ blocking_pool::blocking_pool(local_runtime& rt, const blocking_options& options)
     rt.core().add_pool(core_);
 }
 
-blocking_pool::blocking_pool(detail::runtime_core&, const blocking_options& options)
-    : core_{std::make_shared<detail::blocking_core>(options)} {}
+blocking_pool::blocking_pool(detail::runtime_core& core, const blocking_options& options)
+    : core_{std::make_shared<detail::blocking_core>(options, detail::pool_kind{.cpus = core.setup.cpus()})} {}
 
 blocking_pool::~blocking_pool() { core_->close(detail::no_deadline); }
 
@@ -39,7 +40,7 @@ namespace detail {
 
 blocking_core& default_pool(runtime_core& core) noexcept { return core.blocking->core(); }
 
-blocking_core::blocking_core(blocking_options options, pool_kind kind) : options_{std::move(options)}, kind_{kind} {
+blocking_core::blocking_core(blocking_options options, pool_kind kind) : options_{std::move(options)}, kind_{std::move(kind)} {
     if (options_.max_threads == 0) throw std::invalid_argument("belay: blocking_options.max_threads must be at least 1");
     if (options_.max_queued == 0) throw std::invalid_argument("belay: blocking_options.max_queued must be at least 1");
     if (options_.keep_alive.count() < 0) throw std::invalid_argument("belay: blocking_options.keep_alive must not be negative");
@@ -140,6 +141,7 @@ void blocking_core::thread_main() noexcept {
     char name[16];
     std::snprintf(name, sizeof name, "%.15s", options_.name.c_str());
     ::pthread_setname_np(::pthread_self(), name);
+    if (!kind_.cpus.empty()) run_on(kind_.cpus);  // a pinned worker has made it; if it is refused it shares the worker's CPU
     // Of this thread alone, although POSIX would have it of the process. To become nicer is always allowed.
     if (kind_.niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kind_.niceness);
     std::unique_lock guard(lock_);

@@ -1,7 +1,7 @@
 #include <belay/runtime/cpu_pool.hpp>
 
 #include <belay/runtime/detail/core.hpp>
-#include <belay/runtime/detail/cpus.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 
 #include <stdexcept>
@@ -9,14 +9,14 @@
 namespace belay {
 namespace {
 
-blocking_options checked(const cpu_pool_options& o) {
+blocking_options checked(const detail::runtime_core& core, const cpu_pool_options& o) {
     if (o.max_queued == 0) throw std::invalid_argument("belay: cpu_pool_options.max_queued must be at least 1");
     if (o.keep_alive.count() < 0) throw std::invalid_argument("belay: cpu_pool_options.keep_alive must not be negative");
     if (o.max_wait && o.max_wait->count() <= 0)
         throw std::invalid_argument("belay: cpu_pool_options.max_wait must be positive; leave it empty for no limit");
     if (o.nice < 0 || o.nice > 19) throw std::invalid_argument("belay: cpu_pool_options.nice must be between 0 and 19");
     return {.name = o.name,
-            .max_threads = o.threads != 0 ? o.threads : detail::allowed_cpus(),
+            .max_threads = o.threads != 0 ? o.threads : core.cpus,
             .max_queued = o.max_queued,
             .keep_alive = o.keep_alive,
             .when_full = o.when_full,
@@ -25,10 +25,14 @@ blocking_options checked(const cpu_pool_options& o) {
 
 }  // namespace
 
-cpu_pool::cpu_pool(runtime& rt, const cpu_pool_options& options)
-    : core_{std::make_shared<detail::blocking_core>(checked(options),
-                                                    detail::pool_kind{.what = "cpu_pool", .niceness = options.nice})} {
-    rt.core().add_pool(core_);
+cpu_pool::cpu_pool(runtime& rt, const cpu_pool_options& options) : cpu_pool{rt.core(), options} {}
+cpu_pool::cpu_pool(local_runtime& rt, const cpu_pool_options& options) : cpu_pool{rt.core(), options} {}
+
+cpu_pool::cpu_pool(detail::runtime_core& core, const cpu_pool_options& options)
+    : core_{std::make_shared<detail::blocking_core>(
+          checked(core, options),
+          detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus()})} {
+    core.add_pool(core_);
 }
 
 cpu_pool::~cpu_pool() { core_->close(detail::no_deadline); }

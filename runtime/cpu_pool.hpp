@@ -41,6 +41,7 @@ struct cpu_pool_options {
 class cpu_pool {
 public:
     explicit cpu_pool(runtime& rt, const cpu_pool_options& options = {});
+    explicit cpu_pool(local_runtime& rt, const cpu_pool_options& options = {});
     cpu_pool(const cpu_pool&) = delete;
     cpu_pool& operator=(const cpu_pool&) = delete;
     ~cpu_pool();
@@ -57,6 +58,7 @@ public:
     [[nodiscard]] blocking_pool_metrics metrics() const { return core_->metrics(); }
 
 private:
+    cpu_pool(detail::runtime_core& core, const cpu_pool_options& options);
     std::shared_ptr<detail::blocking_core> core_;
 };
 

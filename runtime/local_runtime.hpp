@@ -107,8 +107,8 @@ public:
     void run_for(std::chrono::nanoseconds time);
 
     /// A descriptor that is readable (POLLIN) while poll() has something to do: an operation completed, another thread or the
-    /// host woke a task, a timer is due, the last poll() reached its limit. Level-triggered in effect: a host that does not call
-    /// poll() finds it readable again. The same one for the life of the runtime, which owns it: the host waits for it and neither
+    /// host woke a task, a timer is due, the last poll() reached its limit. Level-triggered, so not for EPOLLET: a host that does not
+    /// call poll() finds it readable again. The same one for the life of the runtime, which owns it: the host waits for it and neither
     /// reads nor closes it, and takes it out of its loop before the shutdown. With io_uring it is the thread that has submitted
     /// an operation that posts its completion, on its next way through the kernel: a host waits on the thread that drives. That
     /// can interrupt its epoll_wait(2) with EINTR, without a signal; poll(2) goes on by itself.

@@ -66,9 +66,9 @@ void guardrail_observer::raise(guardrail kind, std::uint64_t key, Describe&& des
     }
 }
 
-void guardrail_observer::worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept {
+void guardrail_observer::worker_suspected(unsigned worker, int tid, std::uint64_t /*pthread*/) noexcept {
     try {
-        stalls_.suspect(worker, tid, pthread);
+        stalls_.suspect(worker, tid);
     } catch (...) {  // no memory: worker_stalled() looks for itself
     }
 }

@@ -13,7 +13,7 @@ stall_window between(const thread_times& before, const thread_times& after, std:
 
 }  // namespace
 
-void stall_watch::suspect(unsigned worker, int tid, std::uint64_t pthread) { workers_[worker].before = read_times(tid, pthread); }
+void stall_watch::suspect(unsigned worker, int tid) { workers_[worker].before = read_times(tid); }
 
 std::optional<stall_verdict> stall_watch::judge(const worker_stall& stall, std::chrono::nanoseconds threshold) {
     auto& past = workers_[stall.worker];
@@ -24,14 +24,14 @@ std::optional<stall_verdict> stall_watch::judge(const worker_stall& stall, std::
     };
     if (same_poll(past.blamed)) return std::nullopt;
 
-    auto now = read_times(stall.tid, stall.pthread);
+    auto now = read_times(stall.tid);
     if (!now.valid) return std::nullopt;
     auto lateness = stall.lateness;
     if (!past.before.valid || past.before.when < started) {
         if (stall.ended) return std::nullopt;  // nothing to compare with, and no poll to look at any more
         past.before = now;
         std::this_thread::sleep_for(second_look);
-        now = read_times(stall.tid, stall.pthread);
+        now = read_times(stall.tid);
         if (!now.valid) return std::nullopt;
         lateness = {};  // was before these two looks
     }

@@ -21,7 +21,7 @@ struct stall_verdict {
 /// Used by one watchdog thread; not thread-safe.
 class stall_watch {
 public:
-    void suspect(unsigned worker, int tid, std::uint64_t pthread);
+    void suspect(unsigned worker, int tid);
     /// Empty when the thread cannot be read or the poll has been given its verdict already. Without an earlier suspect() it
     /// looks at the thread twice, a few milliseconds apart.
     std::optional<stall_verdict> judge(const worker_stall& stall, std::chrono::nanoseconds threshold);

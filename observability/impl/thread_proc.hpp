@@ -19,7 +19,7 @@ struct thread_times {
     bool valid = false;
 };
 /// About 30 us. `run_queue` stays zero on a kernel without schedstat.
-thread_times read_times(int tid, std::uint64_t pthread) noexcept;
+thread_times read_times(int tid) noexcept;
 
 /// A small file of /proc, cut to fit.
 struct proc_text {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace belay::detail {
 
@@ -42,6 +43,7 @@ private:
 struct pool_kind {
     const char* what = "spawn_blocking";  ///< of its operations, for dumps
     int niceness = 0;                     ///< of its threads
+    std::vector<unsigned> cpus{};         ///< where its threads run; empty: wherever the one may that makes them
 };
 
 /// Bounded: `queued` holds at most max_queued jobs beside those that an idle thread is about to take, `waiting` the jobs of

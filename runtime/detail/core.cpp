@@ -40,7 +40,7 @@ void check(const runtime_options& o) {
 runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
     : how{flavour_of}, setup{options}, name{options.name}, process_{::getpid()} {
     check(options);
-    unsigned cpus = allowed_cpus();
+    cpus = allowed_cpus();
     unsigned count = how == flavour::hosted ? 1 : options.workers != 0 ? options.workers : std::min(cpus, max_workers);
     watcher = make_observer(options.name, options.guardrails);
     io = make_driver({.backend = options.io, .workers = count, .hosted = how == flavour::hosted});

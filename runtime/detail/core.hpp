@@ -85,6 +85,7 @@ public:
     [[nodiscard]] std::uint64_t take_ids() noexcept { return id_blocks_.fetch_add(1, std::memory_order_relaxed) * id_block; }
 
     const flavour how;
+    unsigned cpus = 1;  // that the process may use, as seen by the thread that made the runtime: a pinned worker sees one
     worker_setup setup;
     std::string name;
     std::vector<std::unique_ptr<worker>> workers;

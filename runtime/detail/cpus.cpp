@@ -1,5 +1,6 @@
 #include <belay/runtime/detail/cpus.hpp>
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -77,6 +78,16 @@ std::vector<unsigned> allowed_cpu_numbers() {
         return numbers;
     }
     return {};
+}
+
+int run_on(std::span<const unsigned> cpus) noexcept {
+    unsigned room = *std::ranges::max_element(cpus) + 1;
+    std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(room), [](cpu_set_t* s) { CPU_FREE(s); }};
+    if (set == nullptr) return ENOMEM;
+    std::size_t bytes = CPU_ALLOC_SIZE(room);
+    CPU_ZERO_S(bytes, set.get());
+    for (unsigned cpu : cpus) CPU_SET_S(cpu, bytes, set.get());
+    return ::pthread_setaffinity_np(::pthread_self(), bytes, set.get());
 }
 
 double cgroup_cpu_quota(const std::filesystem::path& membership, const std::filesystem::path& mounts) {

@@ -197,6 +197,7 @@ bool host_turn::run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&)) n
     alarm grace{worker_, deadline_ns};
     std::int64_t limit = saturating_add(std::max(deadline_ns, now_ns()), end_of_ready_tasks_ns);
     std::size_t polls = 0;
+    worker_.turn();  // what made the handle readable goes, whether there are tasks or not
     for (int dry = 0; !done(core_);) {
         record* rec = worker_.next_local();
         if (rec == nullptr) {

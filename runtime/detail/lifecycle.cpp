@@ -92,7 +92,9 @@ bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
     for (auto& w : workers) w->cut_graces(cleanup_limit_ns.load(std::memory_order_relaxed));
     if (how == flavour::hosted) {
         host_turn turn{*this, host_call::shutdown};
-        return turn.run_out(deadline_ns, [](runtime_core& core) { return core.root->close_if_empty(); });
+        bool drained = turn.run_out(deadline_ns, [](runtime_core& core) { return core.root->close_if_empty(); });
+        stopping_.store(true, std::memory_order_seq_cst);  // before the turn ends: a poll() elsewhere must not find it idle
+        return drained;
     }
     std::unique_lock guard(shutdown_lock_);
     auto until = std::chrono::steady_clock::time_point{std::chrono::nanoseconds{deadline_ns}};

@@ -50,12 +50,7 @@ bool worker_setup::begin(unsigned index) noexcept {
 void worker_setup::pin(unsigned index) const {
     if (cpus_.empty()) return;
     unsigned cpu = cpus_[index % cpus_.size()];
-    std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(cpu + 1), [](cpu_set_t* s) { CPU_FREE(s); }};
-    if (set == nullptr) throw std::bad_alloc{};
-    std::size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
-    CPU_ZERO_S(bytes, set.get());
-    CPU_SET_S(cpu, bytes, set.get());
-    if (int error = ::pthread_setaffinity_np(::pthread_self(), bytes, set.get()); error != 0)
+    if (int error = run_on({&cpu, 1}); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "belay: runtime_options.pin_workers: worker " + std::to_string(index) +
                                     " cannot be pinned to CPU " + std::to_string(cpu));

@@ -27,6 +27,9 @@ public:
     /// On the constructor's thread: waits until `workers` threads have been through begin() and throws the first failure. Waits for
     /// nothing when nothing can fail.
     void await_all(unsigned workers);
+    /// Those among which the workers are spread; empty when they are not pinned. What their threads make inherits one of them and
+    /// has to be given these.
+    [[nodiscard]] const std::vector<unsigned>& cpus() const noexcept { return cpus_; }
 
 private:
     void pin(unsigned index) const;
