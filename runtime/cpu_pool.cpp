@@ -30,8 +30,7 @@ cpu_pool::cpu_pool(local_runtime& rt, const cpu_pool_options& options) : cpu_poo
 
 cpu_pool::cpu_pool(detail::runtime_core& core, const cpu_pool_options& options)
     : core_{std::make_shared<detail::blocking_core>(
-          checked(core, options),
-          detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus()})} {
+          checked(core, options), detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus()})} {
     core.add_pool(core_);
 }
 
