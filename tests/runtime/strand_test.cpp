@@ -412,18 +412,21 @@ TEST_F(StrandDeathTest, AStrandThatIsDestroyedWhileItIsUsedIsANamedMisuse) {
                  "a strand was destroyed while");
 }
 
+/// Another library's awaitable, which no stop ends and nobody resumes. Says when it is waited for.
+struct never_resumed {
+    std::binary_semaphore& waited_for;
+    static bool await_ready() noexcept { return false; }
+    void await_suspend(std::coroutine_handle<>) const noexcept { waited_for.release(); }
+    static void await_resume() noexcept {}
+};
+
 TEST(StrandShutdown, AStrandOutlivesARuntimeThatAbandonedItsTasks) {
     hard_timeout limit;
     strand on;
     std::binary_semaphore held{0};
     {
         runtime rt{{.workers = 1, .name = "abandoning", .guardrails = "stall=off,leak=log"}};
-        rt.spawn([&]() -> task<> {
-            co_await on.run([&]() -> task<> {
-                held.release();
-                co_await std::suspend_always{};  // nobody resumes it, and no stop ends it
-            });
-        });
+        rt.spawn([&]() -> task<> { co_await on.run([&]() -> task<> { co_await never_resumed{held}; }); });
         held.acquire();
         EXPECT_EQ(rt.shutdown(0ns).abandoned, 1U);
     }
