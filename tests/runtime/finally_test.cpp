@@ -222,7 +222,7 @@ TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing
 TEST_F(Finally, InsideATimeoutTheDeadlineStopsTheWorkAndNotTheCleanup) {
     gate begun;
     rt.block_on([&]() -> task<> {
-        EXPECT_THROW(co_await timeout(1ms, finally(wait_and_log(begun, "work"), cleanup())), deadline_exceeded);
+        EXPECT_THROW(co_await timeout(50ms, finally(wait_and_log(begun, "work"), cleanup())), deadline_exceeded);
         EXPECT_FALSE(this_task::stop_requested());
     });
     EXPECT_EQ(log.text(), "work unwound, cleanup begins, cleanup ends");

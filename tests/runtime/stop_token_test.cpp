@@ -72,7 +72,7 @@ TEST_F(StopToken, OfABranchIsStoppedByItsDeadline) {
     rt.block_on([&]() -> task<> {
         std::stop_token inner;
         auto outer = this_task::stop_token();
-        EXPECT_THROW(co_await timeout(1ms,
+        EXPECT_THROW(co_await timeout(50ms,
                                       [](std::stop_token* out) -> task<> {
                                           *out = this_task::stop_token();
                                           co_await never();

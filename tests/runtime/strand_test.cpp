@@ -217,7 +217,7 @@ TEST_F(Strand, AStoppedCoroutineGivesTheStrandBack) {
     strand on;
     rt.block_on([&]() -> task<> {
         bool unwound = false;
-        EXPECT_THROW(co_await timeout(1ms, on.run([&]() -> task<> {
+        EXPECT_THROW(co_await timeout(50ms, on.run([&]() -> task<> {
                          struct sets {
                              bool& flag;
                              ~sets() { flag = true; }
