@@ -81,8 +81,8 @@ public:
     ~local_runtime();
 
     /// Runs a task, or the task that a callable returns, and with it whatever else is ready, until that task has ended; sleeps
-    /// while nothing is ready. Returns its value, rethrows its error, throws task_stopped if it was stopped and scope_closed after
-    /// shutdown(). The other tasks stay where they are until the runtime is driven again.
+    /// while nothing is ready. Returns its value, rethrows its error, throws task_stopped if it was stopped, scope_closed after
+    /// shutdown(), scope_full when the root scope holds its 1,000,000 tasks. The other tasks stay where they are until the runtime is driven again.
     template <class T>
     T run_until(task<T> root, std::source_location here = std::source_location::current()) {
         detail::run_until_record<T> record{*core_, root_scope(), std::move(root), here};

@@ -71,7 +71,8 @@ public:
     ~runtime();
 
     /// Runs a task, or the task that a callable returns, on a worker and waits for it. Returns its value, rethrows its error,
-    /// throws task_stopped if it was stopped. From a thread that is not a worker.
+    /// throws task_stopped if it was stopped, scope_closed after shutdown(), scope_full when the root scope holds its 1,000,000
+    /// tasks. From a thread that is not a worker.
     template <class T>
     T block_on(task<T> root, std::source_location here = std::source_location::current()) {
         detail::block_on_record<T> record{*core_, root_scope(), std::move(root), here};

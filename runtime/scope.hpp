@@ -140,7 +140,8 @@ public:
 
     /// Awaitable: spawns f(belay::started<T>, args...) and suspends until the child calls ready(value) on its first argument; then
     /// returns the value, and the child lives on in the scope. An error of the child before that is thrown here and is not the scope's;
-    /// never_ready if it ends without one, task_stopped if it is stopped. Throws scope_full, scope_closed, std::bad_alloc: nothing was
+    /// never_ready if it ends without one, or cannot even begin (no memory, an argument whose move throws: the error is the scope's
+    /// then), task_stopped if it is stopped. Throws scope_full, scope_closed, std::bad_alloc: nothing was
     /// spawned. On stop of the awaiting task: if it comes first, nothing is spawned, else the child lives on unless the scope was
     /// stopped, and its errors are the scope's. T is named where f is a template: start<T>(f, ...). Arguments as for spawn();
     /// moved into the operation at once.
