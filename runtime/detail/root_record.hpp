@@ -37,11 +37,11 @@ private:
     record* on_done(outcome how) noexcept override {
         if (how != outcome::stopped && !result_.take_from(task_access::result(work_))) how = outcome::error;
         task_access::destroy(work_);
-        record* next = this->end_child(how, nullptr);
+        record* parent = this->end_child(how, nullptr);
         // The handle's reference, since there is no handle. Last: a waiter that shuts the runtime down at once must find the root
         // scope without this task.
         this->release();
-        return next;
+        return parent;
     }
 
     task<T> work_;
