@@ -35,6 +35,7 @@
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/when_any.hpp>
+#include <belay/runtime/worker_index.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
 #include <belay/sync/event.hpp>

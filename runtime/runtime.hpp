@@ -101,6 +101,11 @@ public:
     auto spawn(F&& f, A&& a, B&& b, std::source_location at = std::source_location::current()) {
         return root_scope().spawn_at(at, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
     }
+    /// As scope::spawn_on(), into the root scope.
+    template <class F, class... Args>
+    auto spawn_on(worker_index worker, F&& f, Args&&... args) {
+        return root_scope().spawn_on(worker, std::forward<F>(f), std::forward<Args>(args)...);
+    }
     /// Any number of arguments, with the place given.
     template <class F, class... Args>
     auto spawn_at(std::source_location at, F&& f, Args&&... args) {

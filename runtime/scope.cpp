@@ -6,6 +6,7 @@
 
 #include <mutex>
 #include <stdexcept>
+#include <string>
 
 namespace belay {
 
@@ -29,6 +30,14 @@ scope::~scope() { delete[] shards_.load(std::memory_order_relaxed); }
 scope::shard& scope::shard_at(std::uint16_t index) noexcept {
     // acquire, pairs with the release below: the shards are constructed.
     return index == 0 ? first_ : shards_.load(std::memory_order_acquire)[index - 1];
+}
+
+std::uint16_t scope::home_of(worker_index worker) const {
+    std::size_t count = core_.workers.size();
+    if (worker.value >= count)
+        throw std::out_of_range("belay: spawn_on(" + std::to_string(worker.value) + ", ...): this runtime has " +
+                                std::to_string(count) + " workers, numbered from 0: see runtime_options.workers");
+    return static_cast<std::uint16_t>(worker.value + 1);
 }
 
 void scope::adopt(child_record& child) noexcept {
@@ -59,7 +68,7 @@ void scope::adopt(child_record& child) noexcept {
         worker_counters::bump(w->counters.spawned);
         w->push_fork(child);
     } else {
-        core_.inject(child);
+        child.pinned() ? core_.deliver(child) : core_.inject(child);
     }
 }
 

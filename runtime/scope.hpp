@@ -11,6 +11,7 @@
 #include <belay/runtime/detail/spawned.hpp>
 #include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/join_handle.hpp>
+#include <belay/runtime/worker_index.hpp>
 
 #include <atomic>
 #include <concepts>
@@ -103,6 +104,20 @@ public:
         return spawn_reserved(at, fwd<F>(f), fwd<Args>(args)...);
     }
 
+    /// As spawn(), but the task is pinned to one worker: that thread alone runs it and destroys what it owns, from its first
+    /// instruction to its last. So do the branches, timeouts and scope bodies that are opened inside; what they spawn is not pinned.
+    /// Tasks that are pinned to one worker never run at the same time, and share thread-local state. They wait while their worker is
+    /// busy: nobody takes them over. Moreover throws std::out_of_range: the runtime has no such worker. An argument must not be
+    /// needed on the calling thread: it dies on the other one.
+    ///
+    ///     s.spawn_on(shard, serve_shard, std::move(requests));
+    template <class F, class... Args>
+    auto spawn_on(worker_index worker, F&& f, Args&&... args) {
+        auto home = home_of(worker);
+        reserve_or_throw();
+        return spawn_reserved({worker.at, home}, fwd<F>(f), fwd<Args>(args)...);
+    }
+
     /// As spawn(), but returns an empty handle at max_tasks or after the join.
     template <class F>
     auto try_spawn(F&& f, std::source_location at = std::source_location::current()) {
@@ -169,13 +184,19 @@ private:
     friend class detail::spawn_when_free_awaiter;
 
     enum class reservation : std::uint8_t { granted, full, closed };
+    struct place {
+        place(std::source_location spawned, std::uint16_t worker = detail::record::any_worker) noexcept  // NOLINT: implicit
+            : at{spawned}, home{worker} {}
+        std::source_location at;
+        std::uint16_t home;  // see record::home
+    };
     template <class X>
     static constexpr X&& fwd(std::remove_reference_t<X>& x) noexcept {
         return static_cast<X&&>(x);
     }
 
     template <class F, class... Args>
-    auto spawn_reserved(std::source_location at, F&& f, Args&&... args) {
+    auto spawn_reserved(place at, F&& f, Args&&... args) {
         if constexpr (detail::is_task<std::remove_cvref_t<F>>) {
             using T = typename std::remove_cvref_t<F>::value_type;
             static_assert(!std::is_lvalue_reference_v<F>, "belay: spawn takes a task over: write scope.spawn(std::move(t))");
@@ -186,14 +207,15 @@ private:
         }
     }
     template <class R, class... Args>
-    auto launch(std::source_location at, Args&&... args) {
+    auto launch(place in, Args&&... args) {
         R* child = nullptr;
         try {
-            child = new R{*this, at, fwd<Args>(args)...};
+            child = new R{*this, in.at, fwd<Args>(args)...};
         } catch (...) {
             give_back();
             throw;
         }
+        child->home = in.home;
         join_handle<typename R::value_type> handle{*child};
         adopt(*child);
         return handle;
@@ -224,6 +246,8 @@ private:
     static constexpr std::uint64_t waiters_bit = std::uint64_t{1} << 63;
     static constexpr std::size_t children_of(std::uint64_t pending) noexcept { return pending & (body_unit - 1); }
 
+    /// record::home of tasks that are pinned to it. Throws std::out_of_range.
+    std::uint16_t home_of(worker_index worker) const;
     reservation reserve() noexcept;
     void reserve_or_throw();
     void give_back() noexcept;

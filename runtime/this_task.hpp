@@ -4,6 +4,7 @@
 #include <belay/runtime/stop.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <stop_token>
@@ -15,6 +16,9 @@ namespace belay::this_task {
 std::uint64_t id() noexcept;
 /// Empty when it has none.
 std::string_view name() noexcept;
+/// The number of the worker that runs it right now: another one after the next suspension, unless it was spawned by spawn_on().
+/// For state that is divided by worker.
+std::optional<std::size_t> worker() noexcept;
 
 /// A string literal, or another constant of static storage: names are kept as pointers, so that they cost a task nothing.
 struct static_name {

@@ -94,6 +94,26 @@ void runtime_core::inject(record& rec) noexcept {
     injecting_.fetch_sub(1, std::memory_order_release);  // pairs with shutdown(): we are done with the runtime
 }
 
+void runtime_core::deliver(record& rec) noexcept {
+    injecting_.fetch_add(1, std::memory_order_relaxed);  // as in inject()
+    unsigned index = rec.home - 1U;
+    worker& home = *workers[index];
+    home.pinned.put(rec);  // from here on the record may be gone
+    // Counted before it is claimed, as in notify_one(): a worker that wakes because it was claimed leaves the count.
+    if (idle_.has(index)) {
+        searching_.fetch_add(1, std::memory_order_seq_cst);
+        if (idle_.claim(index)) {
+            home.port().wake();
+            dog->notify();
+        } else {
+            searching_.fetch_sub(1, std::memory_order_seq_cst);
+            // As there: another notifier may have taken our count for a searcher.
+            if (injected_seq_cst() != 0 && idle_.any()) notify_one();
+        }
+    }
+    injecting_.fetch_sub(1, std::memory_order_release);
+}
+
 record* runtime_core::take_injected(worker& taker) noexcept {
     if (injected() == 0) return nullptr;
     record* batch = nullptr;

@@ -59,6 +59,8 @@ public:
     // ---- work from outside -------------------------------------------------------------------------------------
     /// Any thread: queues a record for any worker and wakes one if all that could see it sleep.
     void inject(record& rec) noexcept;
+    /// Any thread: queues a pinned record for its worker, and wakes that one if it sleeps.
+    void deliver(record& rec) noexcept;
     /// Takes the oldest injected record, moving a fair share of the others to the worker's own wake lane.
     record* take_injected(worker& taker) noexcept;
     /// Its depth: a hint, and the sleeper's last look (see worker::park).

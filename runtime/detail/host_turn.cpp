@@ -137,7 +137,7 @@ bool host_turn::end() noexcept {
         return false;
     }
     core_.idle_.add(worker_.index_);
-    bool more = core_.injected_seq_cst() != 0 || worker_.queued() != 0;
+    bool more = core_.injected_seq_cst() != 0 || worker_.queued() != 0 || worker_.pinned.waiting();
     // A time in the past makes the handle readable at once.
     worker_.port_->prepare_wait(more ? 0 : worker_.next_timer_ns());
     return more;

@@ -31,6 +31,12 @@ public:
         }
         return -1;
     }
+    /// Claims this one. False if it does not sleep, or is claimed already.
+    bool claim(unsigned index) noexcept { return remove(index); }
+    /// seq_cst: after work for this one was published.
+    [[nodiscard]] bool has(unsigned index) const noexcept {
+        return (words_[index / 64].load(std::memory_order_seq_cst) & bit(index)) != 0;
+    }
     [[nodiscard]] unsigned count() const noexcept {
         unsigned n = 0;
         for (const auto& word : words_) n += static_cast<unsigned>(std::popcount(word.load(std::memory_order_seq_cst)));

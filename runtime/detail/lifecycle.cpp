@@ -167,7 +167,7 @@ runtime_metrics runtime_core::metrics() const {
                          .io_enters = get(io_counters.enters),
                          .io_overflows = get(io_counters.overflows),
                          .io_completed_by_opcode = {},
-                         .queue_depth = w->queued(),
+                         .queue_depth = w->queued_with_pinned(),
                          .io_in_flight = w->port().in_flight(),
                          .timers = w->timers()};
         for (std::size_t i = 0; i < io_opcode_count; ++i) m.io_completed_by_opcode[i] = get(io_counters.completed_by_opcode[i]);

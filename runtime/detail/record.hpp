@@ -99,10 +99,14 @@ public:
     /// Static storage, or lives as long as the record; null when it has none. relaxed: read from other threads, and what it
     /// points at was never written.
     std::atomic<const char*> name{nullptr};
-    std::uint32_t ready_stamp = 0;  // sampled: when it was queued, in units of the watchdog clock; 0 = not sampled
+
+    /// The worker that alone may run it, plus one. Written before the record is queued for the first time.
+    static constexpr std::uint16_t any_worker = 0;
+    std::uint16_t home = any_worker;
+    [[nodiscard]] bool pinned() const noexcept { return home != any_worker; }
 
 private:
-    bool stopped_ = false;  // here, in the padding of the stamp: a record's size is promised
+    bool stopped_ = false;  // here, in the padding: a record's size is promised
     stop_reason stop_reason_ = stop_reason::none;  // likewise
     std::atomic<bool> own_stop_{false};  // likewise
     bool has_token_ = false;  // likewise
@@ -121,14 +125,15 @@ inline std::string_view name_of(const record& rec) noexcept {
     const char* name = rec.name.load(std::memory_order_relaxed);
     return name != nullptr ? std::string_view{name} : std::string_view{};
 }
-/// A branch, or a scope's body, goes by the id and the name of the task that it belongs to.
+/// A branch, or a scope's body, goes by the id and the name of the task that it belongs to, and runs where that may run.
 inline void belongs_to(record& branch, const record& parent) noexcept {
     branch.id = parent.id;
+    branch.home = parent.home;
     branch.name.store(parent.name.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
-/// Puts a record whose operation completed into a run queue: the current worker's when this thread is a worker of
-/// the record's runtime, else the injection queue. Any thread; never blocks, never throws.
+/// Puts a record whose operation completed into a run queue: its worker's if it is pinned, the current one's when this thread
+/// is a worker of the record's runtime, else the injection queue. Any thread; never blocks, never throws.
 void schedule(record& rec) noexcept;
 /// The same for work that must not jump the queue: I/O completions and yields.
 void schedule_fair(record& rec) noexcept;

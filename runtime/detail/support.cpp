@@ -100,6 +100,10 @@ std::string_view name() noexcept {
     auto* rec = detail::current_record();
     return rec != nullptr ? detail::name_of(*rec) : std::string_view{};
 }
+std::optional<std::size_t> worker() noexcept {
+    auto* w = detail::this_worker();
+    return w != nullptr && w->current() != nullptr ? std::optional<std::size_t>{w->index()} : std::nullopt;
+}
 void set_name(static_name name) noexcept {
     if (auto* rec = detail::current_record()) rec->name.store(name.text, std::memory_order_relaxed);
 }

@@ -151,7 +151,7 @@ void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t
     stall.pthread = w.pthread.load(std::memory_order_relaxed);
     stall.elapsed = std::chrono::nanoseconds{now - seen.since_ns};
     stall.lateness = std::chrono::nanoseconds{late};
-    stall.queued_behind = w.queued();
+    stall.queued_behind = w.queued_with_pinned();
     stall.ended = !snapshot_running(w, seen.epoch, stall.task);
     core_.watcher->worker_stalled(stall);
 }

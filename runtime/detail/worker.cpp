@@ -25,6 +25,8 @@ void schedule(record& rec) noexcept {
     worker* w = this_worker();
     if (w != nullptr && &w->core() == &rec.core()) {
         w->wake(rec);
+    } else if (rec.pinned()) {
+        rec.core().deliver(rec);
     } else {
         rec.core().inject(rec);
     }
@@ -34,6 +36,8 @@ void schedule_fair(record& rec) noexcept {
     worker* w = this_worker();
     if (w != nullptr && &w->core() == &rec.core()) {
         w->push_fair(rec);
+    } else if (rec.pinned()) {
+        rec.core().deliver(rec);
     } else {
         rec.core().inject(rec);
     }
@@ -93,13 +97,25 @@ void worker::push(work_queue<record>& lane, record& rec) noexcept {
     }
 }
 
+void worker::push_pinned(record& rec) noexcept {
+    if (may_run(rec)) {
+        pinned.push(rec);
+    } else {
+        core_.deliver(rec);
+    }
+}
+
 void worker::wake(record& rec) noexcept {
+    if (rec.pinned()) [[unlikely]]
+        return push_pinned(rec);
     // acq_rel: release publishes the record to a thief of the slot; acquire takes over what the displaced one published.
     record* displaced = lifo_.exchange(&rec, std::memory_order_acq_rel);
     if (displaced != nullptr) push_fair(*displaced);
 }
 
 void worker::push_fair(record& rec) noexcept {
+    if (rec.pinned()) [[unlikely]]
+        return push_pinned(rec);
     push(wake_, rec);
     // One task that waits for this worker's next poll is not worth a wake-up, which costs more than most polls; if this
     // poll turns out to be long, the watchdog sees to it. A queue is.
@@ -107,14 +123,16 @@ void worker::push_fair(record& rec) noexcept {
 }
 
 void worker::push_fork(record& rec) noexcept {
+    if (rec.pinned()) [[unlikely]]
+        return push_pinned(rec);
     push(fork_, rec);
     core_.notify_if_idle();
 }
 
 // ---- choosing --------------------------------------------------------------------------------------------------
 
-// Fairness: each lane and the injection queue is served at least every 16 polls, the oldest fork every 256, and the driver and
-// the timers every 61, so a bounded number of tasks with bounded polls gives a bounded delay.
+// Fairness: each lane and the injection queue is served at least every 16 polls, pinned tasks every other one, the oldest fork
+// every 256, and the driver and the timers every 61, so a bounded number of tasks with bounded polls gives a bounded delay.
 record* worker::next_local() noexcept {
     ++tick_;
     if (++turn_tick_ >= turn_interval) turn();
@@ -132,6 +150,7 @@ record* worker::next_local() noexcept {
         break;
     default: break;
     }
+    if ((tick_ & 1U) != 0 && pinned.ready()) return pinned.pop();
     if (lifo_.load(std::memory_order_relaxed) != nullptr) {
         if (record* r = take_lifo()) {
             if (++lifo_streak_ <= lifo_polls_in_a_row) return r;
@@ -141,6 +160,7 @@ record* worker::next_local() noexcept {
     lifo_streak_ = 0;
     if (record* r = fork_.pop()) return r;
     if (record* r = wake_.steal()) return r;
+    if (record* r = pinned.pop()) return r;
     return core_.injected() != 0 ? core_.take_injected(*this) : nullptr;
 }
 
@@ -202,6 +222,10 @@ void worker::resume_chain(record* rec) noexcept {
     while (rec != nullptr) {
         if (abandoned.load(std::memory_order_relaxed)) [[unlikely]]
             return;  // poll() parks
+        if (!may_run(*rec)) {  // the last one ended here, and whom it goes on with belongs elsewhere
+            core_.deliver(*rec);
+            break;
+        }
         // Relaxed: whoever queued the record wrote `completed` before, and the queue ordered that before this.
         rec->slot.store(record::running, std::memory_order_relaxed);
         set_current(rec);
@@ -233,9 +257,9 @@ record* worker::unwind(record& rec) noexcept {
 
 std::coroutine_handle<> worker::transfer(record& next) noexcept {
     // A chain of transfers is one poll. When its budget is used up, or the task has to unwind (which only the loop may do,
-    // because we are inside a frame that hangs below it), it goes through a queue.
+    // because we are inside a frame that hangs below it), it goes through a queue, as does one that another worker must run.
     // An abandoned thread resumes no task: what it leaves in its queue stays there.
-    if (next.is_stopped() || !spend_budget() || abandoned.load(std::memory_order_relaxed)) {
+    if (next.is_stopped() || !may_run(next) || !spend_budget() || abandoned.load(std::memory_order_relaxed)) {
         set_current(nullptr);
         push_fair(next);
         return std::noop_coroutine();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/pinned_queue.hpp>
 #include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/detail/work_queue.hpp>
 #include <belay/runtime/driver.hpp>
@@ -45,6 +46,9 @@ public:
     void push_fair(record& rec) noexcept;
     /// Fork lane: newest first for the owner, oldest first for thieves.
     void push_fork(record& rec) noexcept;
+    /// Pinned: here or to its own worker.
+    void push_pinned(record& rec) noexcept;
+    [[nodiscard]] bool may_run(const record& rec) const noexcept { return !rec.pinned() || rec.home == index_ + 1U; }
 
     // ---- owner: running ----------------------------------------------------------------------------------------
     /// The thread's main function: binds the port and runs until the runtime stops.
@@ -67,6 +71,8 @@ public:
     [[nodiscard]] std::size_t queued() const noexcept {
         return fork_.size() + wake_.size() + (lifo_.load(std::memory_order_relaxed) != nullptr ? 1U : 0U);
     }
+    /// With those that nobody else may run.
+    [[nodiscard]] std::size_t queued_with_pinned() const noexcept { return queued() + pinned.size(); }
     void arm(timer_entry& entry, std::int64_t deadline_ns) noexcept;
     bool disarm(timer_entry& entry) noexcept;
     /// The same for callers that hold timer_lock() because they guard more with it, and that have set entry.home before anybody
@@ -90,6 +96,7 @@ public:
     /// The same for what waits in its queues, when no neighbour is idle and steals: busy ones look at the injection queue.
     bool hand_over() noexcept;
 
+    pinned_queue pinned;
     worker_counters counters;
     std::thread thread;
     std::atomic<int> tid{0};

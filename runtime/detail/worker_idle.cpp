@@ -89,7 +89,7 @@ bool worker::spin() noexcept {
     do {
         if (blind) port_->poll();
         for (int i = 0; i < 16 && !found; ++i) {
-            found = port_->ready() || core_.injected() != 0 || queued() != 0 || core_.stopping();
+            found = port_->ready() || core_.injected() != 0 || queued() != 0 || pinned.ready() || core_.stopping();
             if (!found) cpu_relax();
         }
     } while (!found && now_ns() < until);
@@ -108,7 +108,7 @@ bool worker::spin() noexcept {
 void worker::park() noexcept {
     bool last_searcher = leave_search(false);
     core_.idle_.add(index_);
-    bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0;
+    bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0 || pinned.waiting();
     if (!work && last_searcher) {
         // Whoever trusted "somebody searches" may have left work in a queue that this searcher had passed already.
         work = queued_anywhere();

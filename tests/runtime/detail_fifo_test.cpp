@@ -30,8 +30,9 @@ TEST(Fifo, LetsAMemberGoFromTheFrontTheMiddleAndTheEnd) {
         for (auto& x : m) q.push(x);
         q.remove(m[gone]);
         EXPECT_EQ(q.size(), 2U);
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < 3; ++i) {
             if (i != gone) EXPECT_EQ(q.pop(), &m[i]);
+        }
         EXPECT_TRUE(q.empty());
         q.push(m[gone]);  // and come again
         EXPECT_EQ(q.pop(), &m[gone]);
