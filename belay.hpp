@@ -14,6 +14,7 @@
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/async_generator.hpp>
 #include <belay/runtime/at_most.hpp>
+#include <belay/runtime/block_in_place.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/finally.hpp>

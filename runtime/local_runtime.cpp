@@ -64,7 +64,7 @@ shutdown_report local_runtime::shutdown(std::chrono::nanoseconds grace) {
     return core_->shutdown(grace);
 }
 
-int local_runtime::native_handle() const noexcept { return core_->workers.front()->port().wait_handle(); }
+int local_runtime::native_handle() const noexcept { return core_->workers.front().port().wait_handle(); }
 const std::string& local_runtime::name() const noexcept { return core_->name; }
 runtime_metrics local_runtime::metrics() const { return core_->metrics(); }
 std::string_view local_runtime::io_driver() const noexcept { return core_->io->name(); }

@@ -63,7 +63,10 @@ struct runtime_metrics {
     std::string backend_reason;
     std::size_t live_tasks = 0;         ///< spawned and not ended
     std::size_t injected = 0;           ///< depth of the global injection queue
-    std::vector<worker_metrics> workers;
+    std::vector<worker_metrics> workers;  ///< stand-ins of block_in_place come last
+    std::size_t in_place = 0;           ///< workers inside block_in_place(), stand-ins included
+    std::size_t stand_ins = 0;          ///< threads made to stand in for them
+    std::size_t stand_ins_on_duty = 0;  ///< less than in_place: threads are missing, or the sections are short
     std::vector<blocking_pool_metrics> pools;
     stop_latency_metrics stop_latency;
 };

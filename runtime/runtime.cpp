@@ -24,7 +24,7 @@ shutdown_report runtime::shutdown(std::chrono::nanoseconds grace) {
     return core_->shutdown(grace);
 }
 
-unsigned runtime::workers() const noexcept { return static_cast<unsigned>(core_->workers.size()); }
+unsigned runtime::workers() const noexcept { return core_->regular_workers; }
 const std::string& runtime::name() const noexcept { return core_->name; }
 runtime_metrics runtime::metrics() const { return core_->metrics(); }
 std::string_view runtime::io_driver() const noexcept { return core_->io->name(); }

@@ -37,6 +37,9 @@ struct runtime_options {
     unsigned blocking_threads = 64;
     std::size_t blocking_queue = 1024;
     std::chrono::milliseconds blocking_keep_alive{10'000};
+    /// Threads that run tasks in place of workers that are inside block_in_place(), at most; made when needed, and numbered after the
+    /// workers. 0: the other workers have to do.
+    unsigned max_stand_ins = 8;
     /// What the destructor gives running tasks to end.
     std::chrono::milliseconds shutdown_grace{5'000};
     /// Guardrail policy, e.g. "stall=panic:50ms,lock=log"; BELAY_GUARDRAILS is applied on top of it.
@@ -45,7 +48,7 @@ struct runtime_options {
     /// calibrated at start, 0: never.
     int spin_us = -1;
     /// Runs on each worker's thread before its first task: for thread-local set-up, NUMA policy, a profiler's registration. The
-    /// constructor waits for all of them; if one throws, it ends those that have begun and throws std::runtime_error with what it
+    /// constructor waits for all of them (stand-ins begin later: what the hook throws there is reported as a lost error); if one throws, it ends those that have begun and throws std::runtime_error with what it
     /// was nested in it. May be called on several workers at once.
     std::function<void(unsigned index)> on_worker_start{};
     /// Runs on the same thread after its last task. Not for a worker that had to be abandoned. What it throws is reported as a

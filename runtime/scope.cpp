@@ -33,7 +33,7 @@ scope::shard& scope::shard_at(std::uint16_t index) noexcept {
 }
 
 std::uint16_t scope::home_of(worker_index worker) const {
-    std::size_t count = core_.workers.size();
+    std::size_t count = core_.regular_workers;
     if (worker.value >= count)
         throw std::out_of_range("belay: spawn_on(" + std::to_string(worker.value) + ", ...): this runtime has " +
                                 std::to_string(count) + " workers, numbered from 0: see runtime_options.workers");
@@ -43,9 +43,9 @@ std::uint16_t scope::home_of(worker_index worker) const {
 void scope::adopt(child_record& child) noexcept {
     worker* w = detail::this_worker();
     bool local = w != nullptr && &w->core() == &core_;
-    auto index = static_cast<std::uint16_t>(local ? w->index() : 0);
+    auto index = static_cast<std::uint16_t>(local ? w->index() % core_.regular_workers : 0);  // a stand-in shares one
     if (index != 0 && shards_.load(std::memory_order_acquire) == nullptr) {
-        shard* made = new (std::nothrow) shard[core_.workers.size()];
+        shard* made = new (std::nothrow) shard[core_.regular_workers];
         shard* expected = nullptr;
         // Publishes our shards, or makes those of the winner visible. seq_cst, pairs with add_children(): a stop that finds no
         // shards is one that the children in them see for themselves.
@@ -84,7 +84,7 @@ void scope::add_children(detail::stop_walk& walk) noexcept {
     // A child that is linked later sees the stopped node at its first suspension. seq_cst, after the node was marked: where
     // there are no shards yet, no lock of theirs orders the two.
     if (shard* more = shards_.load(std::memory_order_seq_cst))
-        for (std::size_t i = 0; i + 1 < core_.workers.size(); ++i) walk_shard(more[i]);
+        for (std::size_t i = 0; i + 1 < core_.regular_workers; ++i) walk_shard(more[i]);
 }
 
 // ---- room ------------------------------------------------------------------------------------------------------

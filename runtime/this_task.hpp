@@ -16,8 +16,9 @@ namespace belay::this_task {
 std::uint64_t id() noexcept;
 /// Empty when it has none.
 std::string_view name() noexcept;
-/// The number of the worker that runs it right now: another one after the next suspension, unless it was spawned by spawn_on().
-/// For state that is divided by worker.
+/// The number of the worker that runs it right now, below runtime.workers(): another one after the next suspension, unless it was
+/// spawned by spawn_on(). Empty on a thread that stands in for a worker inside block_in_place(), where pinned tasks never are. For
+/// state that is divided by worker.
 std::optional<std::size_t> worker() noexcept;
 
 /// A string literal, or another constant of static storage: names are kept as pointers, so that they cost a task nothing.

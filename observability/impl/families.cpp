@@ -136,6 +136,16 @@ void add_outcomes(family_writer& out, const runtime_metrics& m) {
     }
 }
 
+void add_stand_ins(family_writer& out, const runtime_metrics& m) {
+    out.begin("belay_workers_in_place", MetricType::Gauge, "Workers inside block_in_place(), stand-ins included.");
+    out.add(m.in_place);
+    out.begin("belay_stand_ins", MetricType::Gauge, "Threads made to stand in for workers inside block_in_place().");
+    out.add(m.stand_ins);
+    out.begin("belay_stand_ins_on_duty", MetricType::Gauge,
+              "Stand-ins that run tasks. Less than belay_workers_in_place for long: threads are missing.");
+    out.add(m.stand_ins_on_duty);
+}
+
 void add_stops(family_writer& out, const runtime_metrics& m) {
     out.begin("belay_stop_latency_seconds", MetricType::Summary,
               "Time from the stop of a scope or timeout until the last task in it has ended.");
@@ -216,6 +226,7 @@ std::vector<MetricFamily> families_of(const runtime_metrics& metrics, const guar
         for (std::size_t i = 0; i < metrics.workers.size(); ++i)
             out.add(row.value(metrics.workers[i]), {{"worker", std::to_string(i)}});
     }
+    add_stand_ins(out, metrics);
     add_stops(out, metrics);
     add_queues(out, metrics);
     add_io(out, metrics);

@@ -37,6 +37,17 @@ void check(const runtime_options& o) {
 
 }  // namespace
 
+void worker_list::reserve(std::size_t capacity) {
+    all_ = std::make_unique<std::unique_ptr<worker>[]>(capacity);
+    capacity_ = capacity;
+}
+
+void worker_list::push_back(std::unique_ptr<worker> one) noexcept {
+    std::size_t n = size_.load(std::memory_order_relaxed);  // only changed here
+    all_[n] = std::move(one);
+    size_.store(n + 1, std::memory_order_release);  // pairs with size(): the worker is there
+}
+
 runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
     : how{flavour_of}, setup{options}, name{options.name}, process_{::getpid()} {
     check(options);
@@ -49,7 +60,10 @@ runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
     // Spinning pays only while a worker has a CPU of its own, and whoever it waits for another one.
     if (count <= cpus && ::sysconf(_SC_NPROCESSORS_ONLN) > 1)
         spin_limit_ns = options.spin_us < 0 ? calibrated_spin_ns() : std::int64_t{options.spin_us} * 1000;
-    workers.reserve(count);
+    regular_workers = count;
+    serving.store(count, std::memory_order_relaxed);
+    unsigned stand_ins = how == flavour::hosted ? 0 : std::min(options.max_stand_ins, max_workers - count);
+    workers.reserve(count + stand_ins);
     for (unsigned i = 0; i < count; ++i) workers.push_back(std::make_unique<worker>(*this, i));
     root = std::make_unique<belay::scope>(*this, scope_options{.name = "root", .on_error = on_error::isolate});
     dog = std::make_unique<watchdog>(*this);
@@ -97,21 +111,23 @@ void runtime_core::inject(record& rec) noexcept {
 void runtime_core::deliver(record& rec) noexcept {
     injecting_.fetch_add(1, std::memory_order_relaxed);  // as in inject()
     unsigned index = rec.home - 1U;
-    worker& home = *workers[index];
-    home.pinned.put(rec);  // from here on the record may be gone
-    // Counted before it is claimed, as in notify_one(): a worker that wakes because it was claimed leaves the count.
-    if (idle_.has(index)) {
-        searching_.fetch_add(1, std::memory_order_seq_cst);
-        if (idle_.claim(index)) {
-            home.port().wake();
-            dog->notify();
-        } else {
-            searching_.fetch_sub(1, std::memory_order_seq_cst);
-            // As there: another notifier may have taken our count for a searcher.
-            if (injected_seq_cst() != 0 && idle_.any()) notify_one();
-        }
-    }
+    workers[index].pinned.put(rec);  // from here on the record may be gone
+    rouse(index);
     injecting_.fetch_sub(1, std::memory_order_release);
+}
+
+void runtime_core::rouse(unsigned index) noexcept {
+    if (!idle_.has(index)) return;
+    // Counted before it is claimed, as in notify_one(): a worker that finds itself claimed is a searcher.
+    searching_.fetch_add(1, std::memory_order_seq_cst);
+    if (idle_.claim(index)) {
+        workers[index].port().wake();
+        dog->notify();
+        return;
+    }
+    searching_.fetch_sub(1, std::memory_order_seq_cst);
+    // As there: another notifier may have taken our count for a searcher.
+    if (injected_seq_cst() != 0 && idle_.any()) notify_one();
 }
 
 record* runtime_core::take_injected(worker& taker) noexcept {
@@ -150,7 +166,7 @@ void runtime_core::notify_one() noexcept {
         searching_.fetch_add(1, std::memory_order_seq_cst);
         int index = idle_.claim();
         if (index >= 0) {
-            workers[static_cast<unsigned>(index)]->port().wake();
+            workers[static_cast<unsigned>(index)].port().wake();
             dog->notify();
             return;
         }
@@ -159,10 +175,6 @@ void runtime_core::notify_one() noexcept {
         // meanwhile, are visible now because its look at the count came before our fetch_sub.
         if (injected_seq_cst() == 0 || !idle_.any()) return;
     }
-}
-
-void runtime_core::wake_all() noexcept {
-    for (auto& w : workers) w->port().wake();
 }
 
 void runtime_core::add_pool(const std::shared_ptr<blocking_core>& pool) {

@@ -7,6 +7,7 @@
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/detail/stop_latency.hpp>
+#include <belay/runtime/detail/worker_list.hpp>
 #include <belay/runtime/detail/worker_setup.hpp>
 #include <belay/runtime/metrics.hpp>
 
@@ -75,7 +76,14 @@ public:
     void notify_if_idle() noexcept {
         if (idle_.any_relaxed() && searching_.load(std::memory_order_relaxed) == 0) notify_one();
     }
-    void wake_all() noexcept;
+    /// Wakes this worker if it is idle.
+    void rouse(unsigned index) noexcept;
+
+    // ---- block_in_place, see stand_in.cpp ----------------------------------------------------------------------
+    std::atomic<unsigned> in_place{0};  // workers that block on purpose
+    std::atomic<unsigned> serving{1};   // workers that run tasks: all but stand-ins that rest
+    /// The watchdog: one that could go on duty, made if there may be one more; null otherwise.
+    worker* resting_stand_in() noexcept;
 
     detail::stop_latency stop_latency;
 
@@ -90,7 +98,8 @@ public:
     unsigned cpus = 1;  // that the process may use, as seen by the thread that made the runtime: a pinned worker sees one
     worker_setup setup;
     std::string name;
-    std::vector<std::unique_ptr<worker>> workers;
+    worker_list workers;  // first those that it was made with, then stand-ins
+    unsigned regular_workers = 1;
     std::unique_ptr<belay::driver> io;
     std::shared_ptr<belay::observer> watcher;
     std::unique_ptr<belay::scope> root;
@@ -124,6 +133,7 @@ private:
     bool drain(std::int64_t deadline_ns) noexcept;
     /// Ends the threads; those that are still in a task at the deadline are detached and counted.
     std::size_t stop_workers(std::int64_t deadline_ns) noexcept;
+    worker* add_stand_in() noexcept;
 
     alignas(64) spin_lock inject_lock_;
     record* inject_head_ = nullptr;
@@ -135,6 +145,9 @@ private:
     mutable std::mutex pools_lock_;
     std::vector<std::weak_ptr<blocking_core>> pools_;
     blocking_options blocking_options_;
+    std::mutex stand_ins_lock_;
+    worker* coming_ = nullptr;  // the watchdog's: the last stand-in that was made
+    std::int64_t next_stand_in_ns_ = 0;  // the watchdog's: when to try again after a failure
     std::mutex shutdown_lock_;
     std::condition_variable drained_;
     std::atomic<bool> draining_{false};

@@ -81,7 +81,7 @@ void refuse_other_worker(host_call call) noexcept {
 
 }  // namespace
 
-host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core}, worker_{*core.workers.front()} {
+host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core}, worker_{core.workers.front()} {
     if (core.forked())
         misuse(
             "a local_runtime was used in a child process of fork(): what it waits for belongs to the parent. Make one in the "

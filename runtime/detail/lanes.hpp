@@ -122,7 +122,7 @@ task<> run_lane(fan_out<R, F, Results>& all, scope& s, bool has_turn) {
         std::optional<item_of_t<R>> item = co_await all.source.next();
         if (!item) co_return;
         auto* result = all.results.add();
-        if (all.lanes.pass_turn()) s.spawn_at(all.at, [&all, &s] { return run_lane(all, s, false); });
+        if (all.lanes.pass_turn()) scope_access::spawn_beside_body(s, all.at, [&all, &s] { return run_lane(all, s, false); });
         if constexpr (std::is_same_v<Results, no_results>) {
             static_cast<void>(result);
             co_await std::invoke(all.call, std::move(*item));

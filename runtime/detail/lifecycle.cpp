@@ -113,6 +113,7 @@ std::vector<std::shared_ptr<blocking_core>> runtime_core::user_pools() const {
 
 std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
     stopping_.store(true, std::memory_order_seq_cst);
+    { std::scoped_lock guard(stand_ins_lock_); }  // from here on none is made
     // A worker that is between two tasks ends at once; those inside a task get the rest of the grace, and together a little
     // more in case that the grace is over.
     std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + end_of_idle_threads_ns);
@@ -175,6 +176,9 @@ runtime_metrics runtime_core::metrics() const {
     }
     out.pools.push_back(blocking->metrics());
     for (const auto& pool : user_pools()) out.pools.push_back(pool->metrics());
+    out.in_place = in_place.load(std::memory_order_relaxed);
+    out.stand_ins = workers.size() - regular_workers;
+    for (std::size_t i = regular_workers; i < workers.size(); ++i) out.stand_ins_on_duty += workers[i].on_duty() ? 1 : 0;
     out.stop_latency = stop_latency.read();
     return out;
 }

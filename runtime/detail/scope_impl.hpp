@@ -33,6 +33,12 @@ struct open_scope : native_awaitable {
 struct scope_access {
     static void open(scope& s, record& parent) noexcept { s.open_under(parent); }
     static stop_node& node(scope& s) noexcept { return s.node; }
+    /// A child that belongs to the same task as the body does: pinned where that is.
+    template <class F>
+    static void spawn_beside_body(scope& s, std::source_location at, F&& f) {
+        s.reserve_or_throw();
+        s.spawn_reserved({at, s.body_->home}, std::forward<F>(f));
+    }
     static void reserve_or_throw(scope& s) { s.reserve_or_throw(); }
     static void adopt(scope& s, child_record& child) noexcept { s.adopt(child); }
 };

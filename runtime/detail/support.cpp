@@ -30,7 +30,7 @@ bool operation::withdraw_stopped(record& rec) noexcept {
     return true;
 }
 
-std::size_t worker_count(const runtime_core& core) noexcept { return core.workers.size(); }
+std::size_t worker_count(const runtime_core& core) noexcept { return core.regular_workers; }
 std::source_location awaiting_site() noexcept { return this_worker()->current()->leaf->site; }
 
 void fork(record& rec) noexcept { this_worker()->push_fork(rec); }
@@ -102,7 +102,8 @@ std::string_view name() noexcept {
 }
 std::optional<std::size_t> worker() noexcept {
     auto* w = detail::this_worker();
-    return w != nullptr && w->current() != nullptr ? std::optional<std::size_t>{w->index()} : std::nullopt;
+    if (w == nullptr || w->current() == nullptr || w->is_stand_in()) return std::nullopt;
+    return w->index();
 }
 void set_name(static_name name) noexcept {
     if (auto* rec = detail::current_record()) rec->name.store(name.text, std::memory_order_relaxed);

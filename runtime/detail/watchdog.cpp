@@ -1,5 +1,6 @@
 #include <belay/runtime/detail/watchdog.hpp>
 
+#include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
@@ -15,10 +16,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 namespace belay::detail {
 namespace {
 constexpr std::int64_t never = no_deadline;
+constexpr std::int64_t default_tick_ns = 500'000;
 constexpr int quiet_ticks_before_sleep = 20;
 
 /// The tick is the bound of promise 6, and the watchdog runs for microseconds at a time: it must not wait for the time slice of
@@ -43,17 +46,18 @@ void ask_for_short_slices() noexcept {
 }  // namespace
 
 watchdog::watchdog(runtime_core& core)
-    : core_{core}, views_(core.workers.size()), threshold_ns_{core.watcher->stall_threshold().count()} {
+    : core_{core}, views_(core.workers.capacity()), threshold_ns_{core.watcher->stall_threshold().count()} {
     // With one worker there is no neighbour to hand work to: only the reports need a tick.
-    std::int64_t takeover = core.workers.size() > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
+    std::int64_t takeover = core.regular_workers > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
     std::int64_t reports = threshold_ns_ > 0 ? std::max<std::int64_t>(threshold_ns_ / 4, 1'000'000) : never;
     tick_ns_ = std::min(takeover, reports);
+    in_place_tick_ns_ = std::min(tick_ns_, core.takeover_tick_ns > 0 ? core.takeover_tick_ns : default_tick_ns);
 }
 
 watchdog::~watchdog() { stop(); }
 
 void watchdog::start() {
-    if (tick_ns_ == never) return;
+    if (tick_ns_ == never && core_.how == runtime_core::flavour::hosted) return;
     thread_ = std::thread([this] { main(); });
 }
 
@@ -72,30 +76,51 @@ void watchdog::wake() noexcept {
     wakeup_.notify_all();
 }
 
+void watchdog::hurry() noexcept {
+    if (tick_ns_ == in_place_tick_ns_) return;  // it looks often enough
+    std::scoped_lock guard(lock_);
+    hurried_ = true;
+    wakeup_.notify_all();
+}
+
+std::int64_t watchdog::tick() const noexcept {
+    // relaxed: hurry() comes after the count, and its lock publishes it.
+    return core_.in_place.load(std::memory_order_relaxed) != 0 ? in_place_tick_ns_ : tick_ns_;
+}
+
+/// Not by epochs: a worker that has woken and is about to poll has an even one. A stand-in that comes or goes is in the idle set
+/// only while it is counted: when the count holds still, both numbers are of the same workers.
+bool watchdog::all_sleep() const noexcept {
+    auto serving = core_.serving.load(std::memory_order_seq_cst);
+    return core_.idle_.count() == serving && core_.serving.load(std::memory_order_seq_cst) == serving;
+}
+
 void watchdog::main() noexcept {
     ::pthread_setname_np(::pthread_self(), "belay-watchdog");
     ask_for_short_slices();
     int quiet = 0;
-    std::int64_t due = now_ns() + tick_ns_;
+    std::int64_t due = saturating_add(now_ns(), tick());
     std::unique_lock guard(lock_);
     while (!stopping_) {
         if (quiet >= quiet_ticks_before_sleep) {
             asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
-            // Not by epochs: a worker that has woken and is about to poll has an even one.
-            bool all_sleep = core_.idle_.count() == views_.size();
-            if (all_sleep) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
+            if (all_sleep()) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
             asleep_.store(false, std::memory_order_relaxed);
             quiet = 0;
-            due = now_ns() + tick_ns_;
+            due = saturating_add(now_ns(), tick());
             continue;
         }
         wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}},
-                           [&] { return stopping_; });
+                           [&] { return stopping_ || hurried_; });
         if (stopping_) break;
+        if (std::exchange(hurried_, false)) {
+            due = saturating_add(now_ns(), tick());
+            continue;
+        }
         guard.unlock();
         std::int64_t now = now_ns();
         quiet = look(now, now - due) ? 0 : quiet + 1;
-        due = std::max(due + tick_ns_, now + tick_ns_ / 2);
+        due = std::max(saturating_add(due, tick()), saturating_add(now, tick() / 2));
         guard.lock();
     }
 }
@@ -104,10 +129,18 @@ void watchdog::main() noexcept {
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     bool busy = false;
     bool neighbour_polls = false;
-    for (unsigned i = 0; i < views_.size(); ++i) {
-        worker& w = *core_.workers[i];
+    auto count = static_cast<unsigned>(core_.workers.size());
+    for (unsigned i = 0; i < count; ++i) {
+        worker& w = core_.workers[i];
         view& seen = views_[i];
         auto epoch = w.epoch();
+        if (w.in_place()) {
+            // Stuck from the first tick on, and no finding.
+            seen = {.epoch = epoch, .since_ns = now, .next_report_ns = threshold_ns_, .stuck = true};
+            busy = true;
+            w.send_stand_in();
+            continue;
+        }
         if (epoch != seen.epoch) {
             seen = {.epoch = epoch, .since_ns = now, .next_report_ns = threshold_ns_};
             busy = busy || (epoch & 1U) != 0 || w.queued() != 0;
@@ -119,12 +152,13 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     }
     if (!busy) return false;
     bool neighbour_idle = core_.idle_.any();
-    for (unsigned i = 0; i < views_.size(); ++i) {
+    for (unsigned i = 0; i < count; ++i) {
         view& seen = views_[i];
         if (!seen.stuck) continue;
-        worker& w = *core_.workers[i];
+        worker& w = core_.workers[i];
         // In the same poll for a whole tick: what became ready meanwhile must not wait for it.
-        if (core_.takeover_tick_ns > 0 && (neighbour_idle || neighbour_polls)) {
+        bool expected = w.in_place();
+        if ((core_.takeover_tick_ns > 0 || expected) && (neighbour_idle || neighbour_polls)) {
             bool found = w.take_over(now);
             if (!neighbour_idle) found |= w.hand_over();
             if (found || w.queued() != 0) {
@@ -132,6 +166,7 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
                 if (neighbour_idle) core_.notify_one();
             }
         }
+        if (expected) continue;
         if (threshold_ns_ > 0 && !seen.suspected && now - seen.since_ns - late >= threshold_ns_ / 2) {
             seen.suspected = true;
             core_.watcher->worker_suspected(i, w.tid.load(std::memory_order_relaxed), w.pthread.load(std::memory_order_relaxed));
@@ -142,7 +177,7 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
 }
 
 void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept {
-    worker& w = *core_.workers[index];
+    worker& w = core_.workers[index];
     seen.next_report_ns *= 2;
     worker_stall stall;
     stall.runtime = core_.name;

@@ -23,6 +23,7 @@ public:
     void start();
     void stop() noexcept;
     /// After a worker was taken out of the idle set: somebody runs. One load unless the watchdog sleeps.
+    void hurry() noexcept;  // a worker blocks in place: look at it a tick from now
     void notify() noexcept {
         // seq_cst, pairs with the sleep in main(): either it sees the worker missing in the set, or we see that it sleeps.
         if (asleep_.load(std::memory_order_seq_cst)) wake();
@@ -38,16 +39,20 @@ private:
     };
     void main() noexcept;
     void wake() noexcept;
+    [[nodiscard]] bool all_sleep() const noexcept;
+    [[nodiscard]] std::int64_t tick() const noexcept;
     bool look(std::int64_t now, std::int64_t late) noexcept;
     void report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept;
 
     runtime_core& core_;
     std::vector<view> views_;
     std::int64_t tick_ns_;
+    std::int64_t in_place_tick_ns_;  // while somebody blocks in place
     std::int64_t threshold_ns_;
     std::mutex lock_;
     std::condition_variable wakeup_;
     bool stopping_ = false;
+    bool hurried_ = false;
     std::atomic<bool> asleep_{false};
     std::thread thread_;
 };

@@ -73,15 +73,20 @@ void arm_timer_anywhere(runtime_core& core, timer_entry& entry, std::int64_t dea
         w->arm(entry, deadline_ns);
         return;
     }
-    core.workers.front()->arm(entry, deadline_ns);
-    core.workers.front()->port().wake();  // it may sleep towards a later deadline
+    core.workers.front().arm(entry, deadline_ns);
+    core.workers.front().port().wake();  // it may sleep towards a later deadline
 }
 bool disarm_timer(timer_entry& entry) noexcept { return entry.home->disarm(entry); }
 
 // ---- construction ----------------------------------------------------------------------------------------------
 
 worker::worker(runtime_core& core, unsigned index)
-    : core_{core}, index_{index}, rng_{index * 2654435761U + 1}, timers_{now_ns()}, port_{core.io->make_port(index)} {
+    : core_{core},
+      index_{index},
+      rng_{index * 2654435761U + 1},
+      timers_{now_ns()},
+      port_{core.io->make_port(index)},
+      on_duty_{index < core.regular_workers} {
     spin_ns_ = core.spin_limit_ns;
 }
 
@@ -183,19 +188,23 @@ void worker::run() noexcept {
     current_worker = this;
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
-    if (core_.setup.begin(index_)) {
+    if (core_.setup.begin(index_, core_)) {
         port_->bind_owner();
-        while (!core_.stopping()) {
-            if (record* rec = next_task()) {
-                if (searching_) leave_search(true);
-                poll(rec);
-            }
-        }
+        is_stand_in() ? serve_as_stand_in() : serve();
         if (searching_) leave_search(false);
         core_.setup.end(index_, core_);
     }
     current_worker = nullptr;
     ended.store(true, std::memory_order_release);  // pairs with stop_workers()
+}
+
+void worker::serve() noexcept {
+    while (!core_.stopping()) {
+        if (record* rec = next_task()) {
+            if (searching_) leave_search(true);
+            poll(rec);
+        }
+    }
 }
 
 void worker::poll(record* rec) noexcept {

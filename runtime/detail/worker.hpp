@@ -66,6 +66,19 @@ public:
     }
     [[nodiscard]] driver_port& port() const noexcept { return *port_; }
 
+    // ---- block_in_place, see stand_in.cpp ----------------------------------------------------------------------
+    /// Owner; the first also for the watchdog.
+    [[nodiscard]] bool in_place() const noexcept;
+    void begin_in_place() noexcept;
+    void end_in_place() noexcept;
+    /// The watchdog's: somebody is to run tasks while this one blocks.
+    void send_stand_in() noexcept;
+    [[nodiscard]] bool is_stand_in() const noexcept { return index_ >= core_.regular_workers; }
+    [[nodiscard]] bool on_duty() const noexcept { return on_duty_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool rests() const noexcept;
+    [[nodiscard]] bool rested() const noexcept { return rested_.load(std::memory_order_relaxed); }
+    void relieve() noexcept;
+
     // ---- any thread --------------------------------------------------------------------------------------------
     [[nodiscard]] record* steal_for(worker& thief, bool last_pass) noexcept;
     [[nodiscard]] std::size_t queued() const noexcept {
@@ -116,6 +129,10 @@ private:
     void turn() noexcept;
     bool spin() noexcept;
     void park() noexcept;
+    void serve() noexcept;
+    void serve_as_stand_in() noexcept;
+    void rest() noexcept;
+    void give_away() noexcept;
     bool leave_search(bool found) noexcept;
     [[nodiscard]] bool queued_anywhere() const noexcept;
     void report_held_guards(record* rec) noexcept;
@@ -142,6 +159,10 @@ private:
     timer_wheel timers_;
     std::atomic<std::int64_t> next_timer_ns_{timer_wheel::never_ns};
     std::unique_ptr<driver_port> port_;
+    std::atomic<worker*> stand_in_{nullptr};
+    std::atomic<bool> on_duty_;  // always, unless it is a stand-in
+    std::atomic<bool> resting_{false};
+    std::atomic<bool> rested_{false};  // has been through its start
 };
 
 /// The worker that this thread is, or null. Not inlined: the address of a thread-local must not survive a suspension.

@@ -39,7 +39,7 @@ record* worker::search() noexcept {
         for (unsigned i = 0; i < count; ++i) {
             unsigned victim = (start + i) % count;
             if (victim == index_) continue;
-            record* found = core_.workers[victim]->steal_for(*this, pass == 1);
+            record* found = core_.workers[victim].steal_for(*this, pass == 1);
             if (found == nullptr) continue;
             last_victim_ = victim;
             worker_counters::bump(counters.steals);
@@ -79,7 +79,7 @@ bool worker::spin() noexcept {
     if (spin_ns_ < 2'000) return false;
     // Work that comes soon comes from the kernel or from another worker. A thread of a pool would be kept from the CPU that it
     // could have here, and has to be woken up itself.
-    if (port_->in_flight() == 0 && core_.idle_.count() + 1 >= core_.workers.size()) return false;
+    if (port_->in_flight() == 0 && core_.idle_.count() + 1 >= core_.serving.load(std::memory_order_relaxed)) return false;
     if (core_.spinning_.exchange(true, std::memory_order_relaxed)) return false;  // one spinner; a hint, orders nothing
     port_->poll();  // hand over what is staged before waiting for answers to it
     std::int64_t began = now_ns();
@@ -108,7 +108,8 @@ bool worker::spin() noexcept {
 void worker::park() noexcept {
     bool last_searcher = leave_search(false);
     core_.idle_.add(index_);
-    bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0 || pinned.waiting();
+    bool work = core_.injected_seq_cst() != 0 || core_.stopping() || queued() != 0 || pinned.waiting() ||
+                !on_duty_.load(std::memory_order_seq_cst);
     if (!work && last_searcher) {
         // Whoever trusted "somebody searches" may have left work in a queue that this searcher had passed already.
         work = queued_anywhere();

@@ -28,17 +28,22 @@ worker_setup::worker_setup(const runtime_options& options)
                                 "belay: runtime_options.pin_workers: the system does not tell which CPUs may be used");
 }
 
-bool worker_setup::begin(unsigned index) noexcept {
+bool worker_setup::begin(unsigned index, runtime_core& core) noexcept {
     char name[16];  // what the kernel keeps, with the zero
     std::snprintf(name, sizeof name, "%.11s/%u", thread_name_.c_str(), index);
     ::pthread_setname_np(::pthread_self(), name);
     if (cpus_.empty() && !on_start_) return true;
+    bool stand_in = index >= core.regular_workers;
     std::exception_ptr error;
     try {
-        pin(index);
+        if (!stand_in) pin(index);
         call_start_hook(index);
     } catch (...) {
         error = std::current_exception();
+    }
+    if (stand_in) {
+        if (error) report_lost_error(core, "runtime_options.on_worker_start", std::source_location::current(), error);
+        return !error;
     }
     std::scoped_lock guard(lock_);
     ++begun_;

@@ -20,8 +20,9 @@ class worker_setup {
 public:
     explicit worker_setup(const runtime_options& options);
 
-    /// On the worker's thread. False: it failed, await_all() throws, and the worker must not run.
-    bool begin(unsigned index) noexcept;
+    /// On the worker's thread. False: it failed and the worker must not run. await_all() throws that, or, of a stand-in, it is reported as
+    /// a lost error.
+    bool begin(unsigned index, runtime_core& core) noexcept;
     /// On the worker's thread, if begin() was true. What the hook throws is reported as a lost error.
     void end(unsigned index, runtime_core& core) noexcept;
     /// On the constructor's thread: waits until `workers` threads have been through begin() and throws the first failure. Waits for

@@ -1,0 +1,141 @@
+// block_in_place: a worker that blocks on purpose, and the thread that stands in for it.
+//
+// The worker stays what it is. Its lanes are open to thieves as always, and the watchdog takes over its completions, its timers
+// and its LIFO slot at every tick, as it does for a worker that is stuck, but without waiting first and without a report. What is
+// missing is a thread to run them: so at its first tick the watchdog puts a stand-in on duty, which is one more worker, with
+// lanes and a port of its own. When the section ends, the stand-in finishes its poll, gives what is ready to the others, and
+// rests: it runs no task, but waits for the operations that it has submitted and for its timers, and gives away what they make
+// ready. It keeps its thread, because the kernel ends the operations of a thread that exits.
+#include <belay/runtime/block_in_place.hpp>
+#include <belay/runtime/detail/watchdog.hpp>
+#include <belay/runtime/detail/worker.hpp>
+
+#include <stdexcept>
+
+namespace belay::detail {
+
+in_place_section::in_place_section() {
+    worker* w = this_worker();
+    if (w == nullptr || w->current() == nullptr || w->in_place()) return;
+    if (w->core().how == runtime_core::flavour::hosted)
+        throw std::logic_error(
+            "belay: block_in_place() was called in a task of a local_runtime, whose only thread nobody can stand in for: write "
+            "co_await belay::spawn_blocking(...)");
+    w->begin_in_place();
+    worker_ = w;
+}
+
+in_place_section::~in_place_section() {
+    if (worker_ != nullptr) worker_->end_in_place();
+}
+
+// ---- the worker that blocks ------------------------------------------------------------------------------------
+
+// stand_in_: null; then, inside a section, this worker itself for "nobody yet", or who stands in.
+bool worker::in_place() const noexcept { return stand_in_.load(std::memory_order_relaxed) != nullptr; }
+
+void worker::begin_in_place() noexcept {
+    stand_in_.store(this, std::memory_order_release);  // pairs with the exchange in send_stand_in()
+    core_.in_place.fetch_add(1, std::memory_order_seq_cst);
+    core_.dog->hurry();
+}
+
+void worker::end_in_place() noexcept {
+    core_.in_place.fetch_sub(1, std::memory_order_relaxed);
+    // acq_rel, pairs with send_stand_in(): either it finds that the section is over, or we find whom it has sent.
+    worker* sent = stand_in_.exchange(nullptr, std::memory_order_acq_rel);
+    if (sent != this) sent->relieve();
+}
+
+// ---- the watchdog's part ---------------------------------------------------------------------------------------
+
+void worker::send_stand_in() noexcept {
+    if (stand_in_.load(std::memory_order_relaxed) != this) return;
+    worker* stand_in = core_.resting_stand_in();
+    if (stand_in == nullptr) return;
+    stand_in->on_duty_.store(true, std::memory_order_seq_cst);  // before the worker can relieve it
+    worker* nobody = this;
+    if (stand_in_.compare_exchange_strong(nobody, stand_in, std::memory_order_acq_rel)) {
+        stand_in->port().wake();
+    } else {
+        stand_in->relieve();  // the section has ended meanwhile
+    }
+}
+
+/// Only the watchdog puts stand-ins on duty, so one that rests and is not on duty stays so until it is told.
+worker* runtime_core::resting_stand_in() noexcept {
+    for (std::size_t i = regular_workers; i < workers.size(); ++i)
+        if (workers[i].rests()) return &workers[i];
+    // A new one is of use once it rests. One at a time: a thread may take longer to begin than a tick.
+    if (coming_ == nullptr || coming_->rested() || coming_->ended.load(std::memory_order_acquire)) coming_ = add_stand_in();
+    return nullptr;
+}
+
+worker* runtime_core::add_stand_in() noexcept {
+    if (workers.size() == workers.capacity() || now_ns() < next_stand_in_ns_) return nullptr;
+    std::scoped_lock guard(stand_ins_lock_);  // against stop_workers(), which has to know all threads
+    if (stopping()) return nullptr;
+    worker* made = nullptr;
+    try {
+        auto index = static_cast<unsigned>(workers.size());
+        workers.push_back(std::make_unique<worker>(*this, index));
+        made = &workers[index];
+        made->thread = std::thread([self = shared_from_this(), made] { made->run(); });
+    } catch (...) {
+        // No descriptor, no lockable memory, no thread. The neighbours have to do; the metrics show the difference.
+        if (made != nullptr) made->ended.store(true, std::memory_order_release);
+        next_stand_in_ns_ = now_ns() + 1'000'000'000;
+        return nullptr;
+    }
+    return made;
+}
+
+// ---- the stand-in ----------------------------------------------------------------------------------------------
+
+bool worker::rests() const noexcept {
+    return resting_.load(std::memory_order_acquire) && !on_duty_.load(std::memory_order_relaxed);
+}
+
+/// Any thread: it runs no further task.
+void worker::relieve() noexcept {
+    on_duty_.store(false, std::memory_order_seq_cst);  // before the look at the idle set, see park()
+    core_.rouse(index_);
+}
+
+void worker::serve_as_stand_in() noexcept {
+    core_.serving.fetch_add(1, std::memory_order_seq_cst);
+    while (!core_.stopping()) {
+        if (!on_duty_.load(std::memory_order_relaxed)) {
+            rest();
+        } else if (record* rec = next_task()) {
+            if (searching_) leave_search(true);
+            poll(rec);
+        }
+    }
+    core_.serving.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void worker::rest() noexcept {
+    // It may have been woken for work, and be the one whom others trust to search: passes that on.
+    if (searching_) leave_search(true);
+    core_.serving.fetch_sub(1, std::memory_order_seq_cst);
+    for (;;) {
+        turn();
+        give_away();
+        // Nothing of a task is here any more. release: pairs with rests().
+        resting_.store(true, std::memory_order_release);
+        rested_.store(true, std::memory_order_relaxed);
+        if (core_.stopping() || on_duty_.load(std::memory_order_seq_cst)) break;
+        port_->wait(next_timer_ns());  // a wake() since the look above ends it at once
+    }
+    resting_.store(false, std::memory_order_relaxed);
+    core_.serving.fetch_add(1, std::memory_order_seq_cst);  // before it can be in the idle set, see watchdog::all_sleep()
+    core_.dog->notify();
+}
+
+void worker::give_away() noexcept {
+    if (record* rec = take_lifo()) core_.inject(*rec);
+    while (hand_over()) {}
+}
+
+}  // namespace belay::detail

@@ -1,0 +1,476 @@
+// block_in_place(): what a worker would have done is done by another thread while it blocks. Nothing is timed: a function blocks
+// until tasks have done what only another thread can let them do, so a broken promise is a test that hangs.
+#include <belay/runtime/block_in_place.hpp>
+
+#include <belay/io/tcp_listener.hpp>
+#include <belay/io/tcp_stream.hpp>
+#include <belay/runtime/local_runtime.hpp>
+#include <belay/runtime/scope.hpp>
+#include <belay/runtime/sleep.hpp>
+#include <belay/runtime/this_task.hpp>
+#include <belay/runtime/when_all.hpp>
+#include <belay/tests/observability/capture_sink.hpp>
+#include <belay/tests/runtime/support.hpp>
+
+#include <array>
+#include <memory>
+#include <semaphore>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+namespace belay {
+namespace {
+
+using namespace test;
+
+void block_until(const std::atomic<bool>& flag) {
+    while (!flag) std::this_thread::sleep_for(100us);  // blocks, as a library would
+}
+
+class BlockInPlace : public Suite {
+protected:
+    runtime rt{options(1)};  // nobody but a stand-in can help
+};
+
+// ---- the function ----------------------------------------------------------------------------------------------
+
+TEST_F(BlockInPlace, PassesValuesReferencesAndErrorsThrough) {
+    rt.block_on([&]() -> task<> {
+        int n = 4;
+        EXPECT_EQ(block_in_place([] { return 3; }), 3);
+        int& same = block_in_place([&]() -> int& { return n; });
+        EXPECT_EQ(&same, &n);
+        EXPECT_EQ(*block_in_place([p = std::make_unique<int>(5)]() mutable { return std::move(p); }), 5);
+        EXPECT_THROW(block_in_place([] { throw std::runtime_error("inside"); }), std::runtime_error);
+        EXPECT_EQ(rt.metrics().in_place, 0U);  // the error ended the section
+        co_return;
+    });
+}
+
+TEST_F(BlockInPlace, RunsOnTheSameThreadInsideTheSameTask) {
+    rt.block_on([&]() -> task<> {
+        auto thread = std::this_thread::get_id();
+        auto id = this_task::id();
+        block_in_place([&] {
+            EXPECT_EQ(std::this_thread::get_id(), thread);
+            EXPECT_EQ(this_task::id(), id);
+            EXPECT_EQ(rt.metrics().in_place, 1U);
+            block_in_place([&] { EXPECT_EQ(rt.metrics().in_place, 1U); });  // just a call
+            EXPECT_EQ(rt.metrics().in_place, 1U);
+        });
+        co_return;
+    });
+}
+
+TEST_F(BlockInPlace, OutsideOfATaskItIsACall) {
+    EXPECT_EQ(block_in_place([] { return 7; }), 7);
+}
+
+TEST_F(BlockInPlace, ALocalRuntimeRefusesAndNamesTheRemedy) {
+    local_runtime local{{.name = "local", .guardrails = "stall=off"}};
+    local.run_until([]() -> task<> {
+        try {
+            block_in_place([] { ADD_FAILURE() << "was called"; });
+            ADD_FAILURE() << "did not throw";
+        } catch (const std::logic_error& e) {
+            EXPECT_STREQ(e.what(),
+                         "belay: block_in_place() was called in a task of a local_runtime, whose only thread nobody can stand in "
+                         "for: write co_await belay::spawn_blocking(...)");
+        }
+        co_return;
+    });
+}
+
+// ---- the worker's duties ---------------------------------------------------------------------------------------
+
+TEST_F(BlockInPlace, QueuedTasksRun) {
+    std::atomic<bool> ran{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await yield();
+                ran = true;
+            });
+            block_in_place([&] { block_until(ran); });
+            co_return;
+        });
+    });
+}
+
+TEST_F(BlockInPlace, TheTaskThatWasWokenLastRuns) {  // it is in the LIFO slot
+    std::atomic<bool> ran{false};
+    gate shut;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await shut.wait();
+                ran = true;
+            });
+            co_await yield();
+            co_await yield();
+            shut.open();
+            block_in_place([&] { block_until(ran); });
+        });
+    });
+}
+
+TEST_F(BlockInPlace, TasksFromOutsideRun) {
+    std::atomic<bool> blocks{false}, ran{false};
+    std::thread outside([&] {
+        block_until(blocks);
+        rt.spawn([&]() -> task<> {
+            ran = true;
+            co_return;
+        });
+    });
+    rt.block_on([&]() -> task<> {
+        block_in_place([&] {
+            blocks = true;
+            block_until(ran);
+        });
+        co_return;
+    });
+    outside.join();
+}
+
+TEST_F(BlockInPlace, TimersOfTheBlockedWorkerFire) {
+    std::atomic<bool> ran{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await sleep_for(2ms);
+                ran = true;
+            });
+            co_await yield();  // it sleeps now, in this worker's wheel
+            co_await yield();
+            block_in_place([&] { block_until(ran); });
+        });
+    });
+}
+
+TEST_F(BlockInPlace, InputOfTheBlockedWorkerArrives) {
+    std::atomic<bool> reads{false}, got{false};
+    rt.block_on([&]() -> task<> {
+        auto listener = io::tcp_listener::bind("127.0.0.1:0");
+        auto ends = co_await when_all(io::tcp_stream::connect(listener.local()), listener.accept());
+        auto& [client, server] = ends;
+        co_await with_scope([&, &to = client, &from = server](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                std::array<std::byte, 1> b{};
+                reads = true;
+                EXPECT_EQ(co_await from.read_some(b), 1U);  // submitted to this worker's port
+                got = true;
+            });
+            co_await until([&] { return reads.load(); });
+            std::thread writer([&] { EXPECT_EQ(::write(to.native_handle(), "x", 1), 1); });
+            block_in_place([&] { block_until(got); });
+            writer.join();
+        });
+    });
+}
+
+TEST_F(BlockInPlace, WhatTheStandInHasStartedGoesOnAfterwards) {
+    // Timers and reads that belong to the stand-in, which rests when they complete.
+    std::atomic<bool> started{false};
+    rt.block_on([&]() -> task<> {
+        auto listener = io::tcp_listener::bind("127.0.0.1:0");
+        auto ends = co_await when_all(io::tcp_stream::connect(listener.local()), listener.accept());
+        auto& [client, server] = ends;
+        for (int round = 0; round < 10; ++round) {
+            started = false;
+            std::atomic<int> ended{0};
+            co_await with_scope([&, &to = client, &from = server](scope& s) -> task<> {
+                s.spawn([&]() -> task<> {
+                    co_await sleep_for(1ms);  // fires after the section as a rule
+                    ++ended;
+                });
+                s.spawn([&]() -> task<> {
+                    EXPECT_EQ(this_task::worker(), std::nullopt);
+                    std::array<std::byte, 1> b{};
+                    started = true;
+                    EXPECT_EQ(co_await from.read_some(b), 1U);
+                    ++ended;
+                });
+                block_in_place([&] { block_until(started); });
+                co_await to.write_all(std::as_bytes(std::span("x", 1)));
+                co_await until([&] { return ended == 2; });
+                EXPECT_EQ(this_task::worker(), 0U);
+            });
+        }
+        EXPECT_EQ(rt.metrics().stand_ins, 1U);  // one was enough, each time the same
+    });
+}
+
+TEST_F(BlockInPlace, AfterTheSectionTheStandInRunsNothing) {
+    std::atomic<bool> ran{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                ran = true;
+                co_return;
+            });
+            block_in_place([&] { block_until(ran); });
+            co_return;
+        });
+        co_await until([&] { return rt.metrics().stand_ins_on_duty == 0; });
+        // Many tasks, and no thread but this one runs them.
+        auto thread = std::this_thread::get_id();
+        auto stand_in_polls = rt.metrics().workers.at(1).polls;
+        co_await with_scope([&](scope& s) -> task<> {
+            for (int i = 0; i < 500; ++i) {
+                s.spawn([&, thread]() -> task<> {
+                    EXPECT_EQ(std::this_thread::get_id(), thread);
+                    co_await yield();
+                    co_await sleep_for(10us);
+                    EXPECT_EQ(std::this_thread::get_id(), thread);
+                });
+            }
+            co_return;
+        });
+        EXPECT_EQ(rt.metrics().workers.at(1).polls, stand_in_polls);
+    });
+}
+
+TEST_F(BlockInPlace, PinnedTasksWaitForTheirWorker) {
+    std::atomic<bool> others{false};
+    bool pinned_ran = false;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn_on(0, [&, thread = std::this_thread::get_id()]() -> task<> {
+                EXPECT_EQ(std::this_thread::get_id(), thread);
+                pinned_ran = true;
+                co_return;
+            });
+            s.spawn([&]() -> task<> {
+                for (int i = 0; i < 20; ++i) co_await sleep_for(100us);
+                others = true;
+            });
+            block_in_place([&] { block_until(others); });
+            EXPECT_FALSE(pinned_ran);
+            co_return;
+        });
+        EXPECT_TRUE(pinned_ran);
+    });
+}
+
+// ---- several at once -------------------------------------------------------------------------------------------
+
+TEST_F(BlockInPlace, StandInsMayBlockThemselves) {
+    // Each blocks until the next one, which only a further thread can run, has run; the last lets all go.
+    constexpr int depth = 5;
+    std::array<std::atomic<bool>, depth + 1> reached{};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            auto level = [&](auto& self, int n) -> task<> {
+                reached[static_cast<std::size_t>(n)] = true;
+                if (n < depth) {
+                    s.spawn([&self, n] { return self(self, n + 1); });
+                    block_in_place([&] { block_until(reached[static_cast<std::size_t>(n) + 1]); });
+                }
+                co_return;
+            };
+            co_await level(level, 0);
+        });
+    });
+    for (const auto& r : reached) EXPECT_TRUE(r);
+    EXPECT_EQ(rt.metrics().in_place, 0U);
+}
+
+TEST_F(BlockInPlace, BeyondTheLimitTheRestWaits) {
+    auto o = options(1);
+    o.max_stand_ins = 1;
+    runtime limited{o};
+    std::atomic<bool> both{false}, release{false}, third{false};
+    std::thread outside([&] {
+        block_until(both);
+        EXPECT_FALSE(third);  // all threads block
+        release = true;
+    });
+    limited.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                s.spawn([&]() -> task<> {
+                    third = true;
+                    co_return;
+                });
+                block_in_place([&] {
+                    both = true;
+                    block_until(release);
+                });
+                co_return;
+            });
+            block_in_place([&] { block_until(release); });
+            co_return;
+        });
+    });
+    outside.join();
+    EXPECT_TRUE(third);
+    EXPECT_EQ(limited.metrics().stand_ins, 1U);
+}
+
+TEST_F(BlockInPlace, WithNoStandInsAnIdleNeighbourHelps) {
+    auto o = options(2);
+    o.max_stand_ins = 0;
+    runtime two{o};
+    std::atomic<bool> ran{false};
+    two.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await sleep_for(1ms);
+                ran = true;
+            });
+            block_in_place([&] { block_until(ran); });
+            co_return;
+        });
+    });
+    EXPECT_EQ(two.metrics().stand_ins, 0U);
+}
+
+TEST_F(BlockInPlace, WorksWhereTakeoverIsSwitchedOff) {
+    auto o = options(1);
+    o.takeover_tick = 0ns;
+    runtime off{o};
+    std::atomic<bool> ran{false};
+    off.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await sleep_for(1ms);
+                ran = true;
+            });
+            co_await yield();
+            block_in_place([&] { block_until(ran); });
+        });
+    });
+}
+
+TEST_F(BlockInPlace, ManySectionsOfAllLengthsOnAllWorkers) {
+    runtime three{options(3)};
+    std::atomic<int> done{0};
+    constexpr int tasks = 60, sections = 20;
+    three.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            for (int t = 0; t < tasks; ++t) {
+                s.spawn([&, t]() -> task<> {
+                    for (int i = 0; i < sections; ++i) {
+                        block_in_place([&] {
+                            if ((t + i) % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds{100 * ((t * i) % 13)});
+                        });
+                        if (i % 3 == 0) {
+                            co_await sleep_for(50us);
+                        } else {
+                            co_await yield();
+                        }
+                        ++done;
+                    }
+                });
+            }
+            co_return;
+        });
+    });
+    EXPECT_EQ(done, tasks * sections);
+    auto m = three.metrics();
+    EXPECT_EQ(m.in_place, 0U);
+    EXPECT_LE(m.stand_ins, 8U);
+    EXPECT_EQ(three.workers(), 3U);
+}
+
+// ---- guardrails, hooks, the end --------------------------------------------------------------------------------
+
+TEST_F(BlockInPlace, ALongSectionIsNoBlockedWorker) {
+    captured_reports captured;
+    auto o = options(2);
+    o.guardrails = "stall=log:10ms";
+    {
+        runtime watched{o};
+        std::atomic<bool> long_enough{false};
+        watched.block_on([&]() -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                s.spawn([&]() -> task<> {
+                    co_await sleep_for(60ms);
+                    long_enough = true;
+                });
+                block_in_place([&] { block_until(long_enough); });
+                co_return;
+            });
+        });
+    }
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+TEST_F(BlockInPlace, HooksRunOnStandInsToo) {
+    auto o = options(1);
+    std::mutex lock;
+    std::set<unsigned> started, stopped;
+    o.on_worker_start = [&](unsigned index) {
+        std::scoped_lock guard(lock);
+        started.insert(index);
+    };
+    o.on_worker_stop = [&](unsigned index) {
+        std::scoped_lock guard(lock);
+        stopped.insert(index);
+    };
+    {
+        runtime hooked{o};
+        std::atomic<bool> ran{false};
+        hooked.block_on([&]() -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                s.spawn([&]() -> task<> {
+                    ran = true;
+                    co_return;
+                });
+                block_in_place([&] { block_until(ran); });
+                co_return;
+            });
+        });
+    }
+    EXPECT_EQ(started, (std::set<unsigned>{0, 1}));
+    EXPECT_EQ(stopped, started);
+}
+
+TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTheNextOneTried) {
+    captured_reports captured;
+    auto o = options(1);
+    o.guardrails = "stall=off,error=log";
+    o.on_worker_start = [](unsigned index) {
+        if (index == 1) throw std::runtime_error("no stand-in today");
+    };
+    {
+        runtime hooked{o};
+        std::atomic<bool> ran{false};
+        hooked.block_on([&]() -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                s.spawn([&]() -> task<> {
+                    ran = true;
+                    co_return;
+                });
+                block_in_place([&] { block_until(ran); });
+                co_return;
+            });
+        });
+    }
+    auto reports = captured.sink->of(guardrail::lost_error);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].what.find("no stand-in today"), std::string::npos);
+    EXPECT_EQ(missing_part(reports[0]), "");
+}
+
+TEST_F(BlockInPlace, AShutdownDuringASectionWaitsForIt) {
+    std::atomic<bool> blocks{false}, release{false}, ended{false};
+    rt.spawn([&]() -> task<> {
+        block_in_place([&] {
+            blocks = true;
+            block_until(release);
+        });
+        ended = true;
+        co_return;
+    });
+    block_until(blocks);
+    std::thread outside([&] { release = true; });
+    EXPECT_EQ(rt.shutdown(60s).abandoned, 0U);
+    EXPECT_TRUE(ended);
+    outside.join();
+}
+
+}  // namespace
+}  // namespace belay
