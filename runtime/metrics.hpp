@@ -50,25 +50,27 @@ struct blocking_pool_metrics {
     std::uint64_t run_ns = 0;           ///< summed over all completed functions
 };
 
-/// How long scopes (timeouts included) took to end once they were stopped: from the request until the last child had ended.
+/// How long the scopes of one name took to end once they were stopped: from the request until the last child had ended. Timeouts are
+/// scopes of the name "timeout".
 struct stop_latency_metrics {
-    std::uint64_t count = 0;            ///< scopes that were stopped and have ended
+    std::string scope;  ///< its name; the first 31 names that are stopped have a row each, "(others)" has the rest
+    std::uint64_t count = 0;  ///< scopes that were stopped and have ended
     std::uint64_t sum_ns = 0;
-    std::uint64_t max_ns = 0;           ///< the longest since the start of the runtime
+    std::uint64_t max_ns = 0;  ///< the longest since the start of the runtime
 };
 
 struct runtime_metrics {
-    std::string runtime;                ///< the runtime's name
-    std::string backend;                ///< "uring" or "asio"
+    std::string runtime;  ///< the runtime's name
+    std::string backend;  ///< "uring" or "asio"
     std::string backend_reason;
-    std::size_t live_tasks = 0;         ///< spawned and not ended
-    std::size_t injected = 0;           ///< depth of the global injection queue
+    std::size_t live_tasks = 0;  ///< spawned and not ended
+    std::size_t injected = 0;  ///< depth of the global injection queue
     std::vector<worker_metrics> workers;  ///< stand-ins of block_in_place come last
-    std::size_t in_place = 0;           ///< workers inside block_in_place(), stand-ins included
-    std::size_t stand_ins = 0;          ///< threads made to stand in for them
+    std::size_t in_place = 0;  ///< workers inside block_in_place(), stand-ins included
+    std::size_t stand_ins = 0;  ///< threads made to stand in for them
     std::size_t stand_ins_on_duty = 0;  ///< less than in_place: threads are missing, or the sections are short
     std::vector<blocking_pool_metrics> pools;
-    stop_latency_metrics stop_latency;
+    std::vector<stop_latency_metrics> stop_latency;  ///< of the names that have been stopped
 };
 
 }  // namespace belay

@@ -199,7 +199,7 @@ record* scope::leave(std::uint64_t unit) noexcept {
     }
     if (left != 0) return nullptr;
     if (auto since_ns = stopped_at_ns_.load(std::memory_order_relaxed); since_ns != 0) [[unlikely]]
-        core.stop_latency.add(detail::now_ns() - since_ns);
+        core.stop_latency.add(options_.name, detail::now_ns() - since_ns);
     bool pass_on = !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) && enclosing_stopped();
     return finish(pass_on ? outcome::stopped : outcome::value);
 }

@@ -32,9 +32,10 @@ public:
             sample.gauge.value = value;
         families_.back().metric.push_back(std::move(sample));
     }
-    void add_summary(std::uint64_t count, double sum) {
+    void add_summary(std::uint64_t count, double sum, std::initializer_list<label> own) {
         ClientMetric sample;
         sample.label = common_;
+        sample.label.insert(sample.label.end(), own);
         sample.summary.sample_count = count;
         sample.summary.sample_sum = sum;
         families_.back().metric.push_back(std::move(sample));
@@ -148,11 +149,12 @@ void add_stand_ins(family_writer& out, const runtime_metrics& m) {
 
 void add_stops(family_writer& out, const runtime_metrics& m) {
     out.begin("belay_stop_latency_seconds", MetricType::Summary,
-              "Time from the stop of a scope or timeout until the last task in it has ended.");
-    out.add_summary(m.stop_latency.count, static_cast<double>(m.stop_latency.sum_ns) * nanosecond);
+              "Time from the stop of a scope or timeout until the last task in it has ended, by the scope's name.");
+    for (const auto& s : m.stop_latency)
+        out.add_summary(s.count, static_cast<double>(s.sum_ns) * nanosecond, {{"scope", s.scope}});
     out.begin("belay_stop_latency_max_seconds", MetricType::Gauge,
               "The longest time that a stopped scope or timeout has taken to end, since the start of the runtime.");
-    out.add(static_cast<double>(m.stop_latency.max_ns) * nanosecond);
+    for (const auto& s : m.stop_latency) out.add(static_cast<double>(s.max_ns) * nanosecond, {{"scope", s.scope}});
 }
 
 void add_queues(family_writer& out, const runtime_metrics& m) {

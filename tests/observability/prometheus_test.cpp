@@ -34,7 +34,7 @@ runtime_metrics sample_metrics() {
     m.workers[1].queue_depth = 4;
     m.workers[0].io_completed_by_opcode[static_cast<std::size_t>(io_opcode::recv)] = 10;
     m.workers[1].io_completed_by_opcode[static_cast<std::size_t>(io_opcode::recv)] = 20;
-    m.stop_latency = {.count = 3, .sum_ns = 1'500'000'000, .max_ns = 1'000'000'000};
+    m.stop_latency = {{.scope = "sessions", .count = 3, .sum_ns = 1'500'000'000, .max_ns = 1'000'000'000}};
     m.pools.resize(1);
     m.pools[0].name = "db";
     m.pools[0].running = 3;
@@ -69,9 +69,9 @@ TEST(Families, ValuesStandUnderTheirNamesAndLabels) {
              R"(belay_blocking_rejected_total{runtime="web",pool="db"} 4)",
              R"(belay_blocking_expired_total{runtime="web",pool="db"} 5)",
              R"(belay_blocking_run_seconds_total{runtime="web",pool="db"} 2)",
-             R"(belay_stop_latency_seconds_count{runtime="web"} 3)",
-             R"(belay_stop_latency_seconds_sum{runtime="web"} 1.5)",
-             R"(belay_stop_latency_max_seconds{runtime="web"} 1)",
+             R"(belay_stop_latency_seconds_count{runtime="web",scope="sessions"} 3)",
+             R"(belay_stop_latency_seconds_sum{runtime="web",scope="sessions"} 1.5)",
+             R"(belay_stop_latency_max_seconds{runtime="web",scope="sessions"} 1)",
              R"(belay_guardrail_reports_total{runtime="web",kind="blocked_worker"} 4)",
              R"(belay_worker_stalls_total{runtime="web",class="hog"} 3)",
          })

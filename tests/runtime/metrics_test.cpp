@@ -24,12 +24,19 @@ TEST_F(Metrics, AScopeThatIsNotStoppedHasNoStopLatency) {
         });
         co_await timeout(1h, yield());
     });
-    EXPECT_EQ(rt.metrics().stop_latency.count, 0U);
+    EXPECT_TRUE(rt.metrics().stop_latency.empty());
+}
+
+/// The row of a scope's name.
+stop_latency_metrics latency(const runtime& rt, std::string_view scope) {
+    for (const auto& row : rt.metrics().stop_latency)
+        if (row.scope == scope) return row;
+    return {};
 }
 
 TEST_F(Metrics, StopLatencyIsTheTimeFromTheRequestUntilTheLastChildHasEnded) {
     rt.block_on([]() -> task<> {
-        co_await with_scope([](scope& s) -> task<> {
+        co_await with_scope({.name = "slow"}, [](scope& s) -> task<> {
             s.spawn([]() -> task<> {
                 while (!this_task::stop_requested()) std::this_thread::yield();
                 auto until = std::chrono::steady_clock::now() + 3ms;
@@ -40,18 +47,39 @@ TEST_F(Metrics, StopLatencyIsTheTimeFromTheRequestUntilTheLastChildHasEnded) {
             co_return;
         });
     });
-    auto once = rt.metrics().stop_latency;
+    auto once = latency(rt, "slow");
     EXPECT_EQ(once.count, 1U);
     EXPECT_GE(once.sum_ns, 3'000'000U);
     EXPECT_EQ(once.max_ns, once.sum_ns);
     rt.block_on([]() -> task<> {
         // Deadlines count, and so does each of nested scopes.
-        EXPECT_FALSE(co_await try_timeout(1ms, with_scope([](scope&) { return never(); })));
+        for (int i = 0; i < 2; ++i)
+            EXPECT_FALSE(co_await try_timeout(1ms, with_scope({.name = "inner"}, [](scope&) { return never(); })));
     });
-    auto twice = rt.metrics().stop_latency;
-    EXPECT_EQ(twice.count, 3U);
-    EXPECT_GT(twice.sum_ns, once.sum_ns);
-    EXPECT_GE(twice.max_ns, once.max_ns);
+    EXPECT_EQ(latency(rt, "timeout").count, 2U);
+    EXPECT_EQ(latency(rt, "inner").count, 2U);
+    EXPECT_GE(latency(rt, "timeout").max_ns, latency(rt, "inner").max_ns);
+    EXPECT_EQ(latency(rt, "slow").count, 1U);
+    EXPECT_EQ(rt.metrics().stop_latency.size(), 3U);
+}
+
+TEST_F(Metrics, StopLatencyHasABoundedNumberOfNames) {
+    std::vector<std::string> names;
+    for (int i = 0; i < 100; ++i) names.push_back("scope " + std::to_string(i) + std::string(60, 'x'));
+    rt.block_on([&]() -> task<> {
+        for (const auto& name : names) {
+            co_await with_scope({.name = name}, [](scope& s) -> task<> {
+                s.spawn(never);
+                s.request_stop();
+                co_return;
+            });
+        }
+    });
+    auto rows = rt.metrics().stop_latency;
+    ASSERT_EQ(rows.size(), 32U);
+    EXPECT_EQ(rows[0].scope, names[0].substr(0, 47));
+    EXPECT_EQ(rows[31].scope, "(others)");
+    EXPECT_EQ(rows[31].count, 69U);
 }
 
 }  // namespace
