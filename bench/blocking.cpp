@@ -1,9 +1,12 @@
-// A function that does nothing, on a pool's thread: there and back. Per call.
+// A function that does nothing, on a pool's thread, there and back; and in place. Per call.
 #include <belay/bench/measure.hpp>
+#include <belay/runtime/block_in_place.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/cpu_pool.hpp>
 #include <belay/runtime/scope.hpp>
+#include <belay/runtime/yield.hpp>
 
+#include <atomic>
 #include <stop_token>
 
 namespace {
@@ -26,6 +29,30 @@ belay::task<> cpu_round_trip(benchmark::State& state) {
     for (auto _ : state) co_await pool.run([] {});
 }
 BENCHMARK(bench::on_workers<cpu_round_trip>)->Name("cpu_pool/1_caller")->Apply(bench::with_1_and_2_workers);
+
+// What a function pays that may block and mostly does not.
+belay::task<> in_place(benchmark::State& state) {
+    for (auto _ : state) belay::block_in_place([&] { benchmark::DoNotOptimize(state); });
+    co_return;
+}
+BENCHMARK(bench::on_workers<in_place>)->Name("block_in_place/does_not_block")->Apply(bench::with_1_and_2_workers);
+
+// And one that blocks until another task, which only a stand-in can run, has run.
+belay::task<> stand_in(benchmark::State& state) {
+    co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
+        for (auto _ : state) {
+            std::atomic<bool> ran{false};
+            s.spawn([&]() -> belay::task<> {
+                ran.store(true);
+                ran.notify_one();
+                co_return;
+            });
+            belay::block_in_place([&] { ran.wait(false); });
+            co_await belay::yield();
+        }
+    });
+}
+BENCHMARK(bench::on_workers<stand_in>)->Name("block_in_place/until_a_task_ran")->Apply(bench::with_1_worker);
 
 constexpr int callers = 64;  // as many as the pool has threads by default
 constexpr int calls = 50;    // of each

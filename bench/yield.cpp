@@ -27,6 +27,18 @@ belay::task<> in_a_crowd(benchmark::State& state) {
 }
 BENCHMARK(bench::on_workers<in_a_crowd>)->Name("yield/100_tasks")->Apply(bench::with_1_and_2_workers);
 
+// The same, pinned, a part of them to each worker.
+belay::task<> pinned(benchmark::State& state) {
+    const std::size_t workers = bench::measured_runtime().workers();
+    while (state.KeepRunningBatch(tasks * yields)) {
+        co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
+            for (std::size_t i = 0; i < tasks; ++i) s.spawn_on(i % workers, yield_often);
+            co_return;
+        });
+    }
+}
+BENCHMARK(bench::on_workers<pinned>)->Name("yield/100_pinned_tasks")->Apply(bench::with_1_and_2_workers);
+
 // What a loop that computes pays for staying stoppable.
 belay::task<> checkpoint(benchmark::State& state) {
     for (auto _ : state) co_await belay::checkpoint();
