@@ -28,8 +28,9 @@ void strand_core::run_waiting() noexcept {
     record* me = here.current();
     strand_job* job = next();
     for (int left = functions_in_a_row; job != nullptr; --left) {
-        bool run_here =
-            left > 0 && job->kind_ == strand_job::kind::function && &job->owner()->core() == &here.core() && here.spend_budget();
+        const record& caller = *job->owner();
+        bool run_here = left > 0 && job->kind_ == strand_job::kind::function && &caller.core() == &here.core() &&
+                        here.may_run(caller) && here.spend_budget();
         if (!run_here) return grant(*job);
         here.set_current(job->owner());  // this_task, and the reports of guardrails, are about the task whose function it is
         job->execute();

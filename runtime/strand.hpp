@@ -16,7 +16,8 @@
 //    suspended; if that is what you want, run() the steps one by one.) While it waits everybody waits: do not wait there for
 //    what needs the same strand. run() inside it on the same strand would wait for itself and is a named misuse.
 //  - Fair: a caller that finds the strand free runs its function here and now, without suspending. When others came meanwhile
-//    it runs their functions too, each under its own task's name; after 16 of them the strand moves on through the scheduler.
+//    it runs their functions too, each under its own task's name; after 16 of them the strand moves on through the scheduler. The
+//    function of a pinned task runs on that task's worker.
 //
 // Costs two atomic operations when nobody else is there, and neither a thread nor an allocation (a coroutine: its frames).
 #pragma once

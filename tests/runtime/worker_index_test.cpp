@@ -7,6 +7,7 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/strand.hpp>
 #include <belay/runtime/this_task.hpp>
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
@@ -218,6 +219,30 @@ TEST_F(Pinned, TasksOfOneWorkerNeedNoLock) {
     std::uint64_t sum = 0;
     for (const auto& c : counters) sum += c.n;
     EXPECT_EQ(sum, tasks * increments);
+}
+
+TEST_F(Pinned, ItsFunctionsOnAStrandRunAtHome) {
+    strand on;
+    int n = 0;
+    constexpr std::size_t tasks = 30;
+    constexpr int calls = 50;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            for (std::size_t t = 0; t < tasks; ++t) {
+                s.spawn_on(t % workers, [&, w = t % workers]() -> task<> {
+                    for (int i = 0; i < calls; ++i) {
+                        co_await on.run([&] {
+                            EXPECT_EQ(this_task::worker(), w);
+                            ++n;
+                        });
+                        if (i % 10 == 0) co_await yield();
+                    }
+                });
+            }
+            co_return;
+        });
+    });
+    EXPECT_EQ(n, int{tasks} * calls);
 }
 
 TEST_F(Pinned, SharesItsWorkerFairlyWithFreeTasks) {
