@@ -131,7 +131,7 @@ public:
     auto spawn(F&& f, A&& a, B&& b, std::source_location at = std::source_location::current()) {
         return root_scope().spawn_at(at, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
     }
-    /// As scope::spawn_on(), into the root scope: there is worker 0 only.
+    /// As scope::spawn_on(), into the root scope: there is worker 0 only, which is whoever drives the runtime.
     template <class F, class... Args>
     auto spawn_on(worker_index worker, F&& f, Args&&... args) {
         return root_scope().spawn_on(worker, std::forward<F>(f), std::forward<Args>(args)...);

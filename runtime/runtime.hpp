@@ -48,7 +48,8 @@ struct runtime_options {
     /// calibrated at start, 0: never.
     int spin_us = -1;
     /// Runs on each worker's thread before its first task: for thread-local set-up, NUMA policy, a profiler's registration. The
-    /// constructor waits for all of them (stand-ins begin later: what the hook throws there is reported as a lost error); if one throws, it ends those that have begun and throws std::runtime_error with what it
+    /// constructor waits for all of them (stand-ins begin later, with indices from workers() on: what the hook throws there is reported as
+    /// a lost error); if one throws, it ends those that have begun and throws std::runtime_error with what it
     /// was nested in it. May be called on several workers at once.
     std::function<void(unsigned index)> on_worker_start{};
     /// Runs on the same thread after its last task. Not for a worker that had to be abandoned. What it throws is reported as a

@@ -104,11 +104,11 @@ public:
         return spawn_reserved(at, fwd<F>(f), fwd<Args>(args)...);
     }
 
-    /// As spawn(), but the task is pinned to one worker: that thread alone runs it and destroys what it owns, from its first
-    /// instruction to its last. So do the branches, timeouts, maps and scope bodies that are opened inside; what they spawn is not pinned.
-    /// Tasks that are pinned to one worker never run at the same time, and share thread-local state. They wait while their worker is
-    /// busy: nobody takes them over. Moreover throws std::out_of_range: the runtime has no such worker. An argument must not be
-    /// needed on the calling thread: it dies on the other one.
+    /// As spawn(), but the task is pinned to one worker: that thread alone runs it, from its first instruction to its last, and destroys
+    /// its frames and arguments. (A result that nobody takes dies with the join_handle or with the task, whichever is last.) The same
+    /// holds for branches, timeouts, maps and scope bodies that are opened inside; what they spawn is not pinned. Tasks that are
+    /// pinned to one worker never run at the same time, and share thread-local state. They wait while their worker is busy: nobody takes
+    /// them over. Moreover throws std::out_of_range: the runtime has no such worker.
     ///
     ///     s.spawn_on(shard, serve_shard, std::move(requests));
     template <class F, class... Args>

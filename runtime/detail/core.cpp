@@ -138,7 +138,7 @@ record* runtime_core::take_injected(worker& taker) noexcept {
         std::scoped_lock guard(inject_lock_);
         std::size_t count = injected_count_.load(std::memory_order_relaxed);  // written under the lock
         if (count == 0) return nullptr;
-        want = std::min<std::size_t>(count / workers.size() + 1, 32);
+        want = std::min<std::size_t>(count / serving.load(std::memory_order_relaxed) + 1, 32);
         want = std::min(want, count);
         batch = inject_head_;
         record* last = batch;

@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace belay {
@@ -133,7 +134,8 @@ private:
     bool drain(std::int64_t deadline_ns) noexcept;
     /// Ends the threads; those that are still in a task at the deadline are detached and counted.
     std::size_t stop_workers(std::int64_t deadline_ns) noexcept;
-    worker* add_stand_in() noexcept;
+    void make_stand_in() noexcept;
+    void become_stand_in() noexcept;
 
     alignas(64) spin_lock inject_lock_;
     record* inject_head_ = nullptr;
@@ -146,8 +148,9 @@ private:
     std::vector<std::weak_ptr<blocking_core>> pools_;
     blocking_options blocking_options_;
     std::mutex stand_ins_lock_;
-    worker* coming_ = nullptr;  // the watchdog's: the last stand-in that was made
-    std::int64_t next_stand_in_ns_ = 0;  // the watchdog's: when to try again after a failure
+    std::thread coming_;  // becomes a stand-in; guarded by stand_ins_lock_, as is the next one
+    std::int64_t next_stand_in_ns_ = 0;  // when to try again after a failure
+    std::atomic<bool> coming_failed_{false};
     std::mutex shutdown_lock_;
     std::condition_variable drained_;
     std::atomic<bool> draining_{false};

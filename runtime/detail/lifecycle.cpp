@@ -89,6 +89,7 @@ bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
     draining_.store(true, std::memory_order_seq_cst);
     root->stop_children(stop_reason::shutdown);
     // A grace that runs already, below something that was stopped before, is not met by that walk: nothing is asked twice.
+    { std::scoped_lock guard(stand_ins_lock_); }  // a stand-in that is not met by the walk begins after the limit was set
     for (auto& w : workers) w->cut_graces(cleanup_limit_ns.load(std::memory_order_relaxed));
     if (how == flavour::hosted) {
         host_turn turn{*this, host_call::shutdown};
@@ -113,7 +114,11 @@ std::vector<std::shared_ptr<blocking_core>> runtime_core::user_pools() const {
 
 std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
     stopping_.store(true, std::memory_order_seq_cst);
-    { std::scoped_lock guard(stand_ins_lock_); }  // from here on none is made
+    std::thread coming;
+    {
+        std::scoped_lock guard(stand_ins_lock_);  // from here on no stand-in is made, and the one on its way gives up
+        coming = std::move(coming_);
+    }
     // A worker that is between two tasks ends at once; those inside a task get the rest of the grace, and together a little
     // more in case that the grace is over.
     std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + end_of_idle_threads_ns);
@@ -127,6 +132,16 @@ std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
         if (some_run) std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     std::size_t stuck = 0;
+    if (coming.joinable()) {  // it is in its start hook, or making its port
+        while (!coming_failed_.load(std::memory_order_acquire) && now_ns() < limit)
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        if (coming_failed_.load(std::memory_order_acquire)) {
+            coming.join();
+        } else {
+            coming.detach();
+            ++stuck;
+        }
+    }
     for (auto& w : workers) {
         if (!w->thread.joinable()) continue;
         if (w->ended.load(std::memory_order_acquire)) {

@@ -7,12 +7,16 @@
 // rests: it runs no task, but waits for the operations that it has submitted and for its timers, and gives away what they make
 // ready. It keeps its thread, because the kernel ends the operations of a thread that exits.
 #include <belay/runtime/block_in_place.hpp>
+#include <belay/runtime/detail/time_slice.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
 
 #include <stdexcept>
 
 namespace belay::detail {
+namespace {
+constexpr std::int64_t pause_after_failure_ns = 250'000'000;
+}  // namespace
 
 in_place_section::in_place_section() {
     worker* w = this_worker();
@@ -50,7 +54,7 @@ void worker::end_in_place() noexcept {
 // ---- the watchdog's part ---------------------------------------------------------------------------------------
 
 void worker::send_stand_in() noexcept {
-    if (stand_in_.load(std::memory_order_relaxed) != this) return;
+    if (stand_in_.load(std::memory_order_relaxed) != this || !on_duty()) return;
     worker* stand_in = core_.resting_stand_in();
     if (stand_in == nullptr) return;
     stand_in->on_duty_.store(true, std::memory_order_seq_cst);  // before the worker can relieve it
@@ -66,28 +70,53 @@ void worker::send_stand_in() noexcept {
 worker* runtime_core::resting_stand_in() noexcept {
     for (std::size_t i = regular_workers; i < workers.size(); ++i)
         if (workers[i].rests()) return &workers[i];
-    // A new one is of use once it rests. One at a time: a thread may take longer to begin than a tick.
-    if (coming_ == nullptr || coming_->rested() || coming_->ended.load(std::memory_order_acquire)) coming_ = add_stand_in();
-    return nullptr;
+    if (workers.size() < workers.capacity()) make_stand_in();
+    return nullptr;  // a new one is of use once it rests
 }
 
-worker* runtime_core::add_stand_in() noexcept {
-    if (workers.size() == workers.capacity() || now_ns() < next_stand_in_ns_) return nullptr;
+/// Starts a thread that becomes one; not more than one at a time. On failure (no thread, no descriptor, no lockable memory, a hook that
+/// throws) it tries again later; until then the neighbours have to do, and the metrics show the difference.
+void runtime_core::make_stand_in() noexcept {
     std::scoped_lock guard(stand_ins_lock_);  // against stop_workers(), which has to know all threads
-    if (stopping()) return nullptr;
-    worker* made = nullptr;
-    try {
-        auto index = static_cast<unsigned>(workers.size());
-        workers.push_back(std::make_unique<worker>(*this, index));
-        made = &workers[index];
-        made->thread = std::thread([self = shared_from_this(), made] { made->run(); });
-    } catch (...) {
-        // No descriptor, no lockable memory, no thread. The neighbours have to do; the metrics show the difference.
-        if (made != nullptr) made->ended.store(true, std::memory_order_release);
-        next_stand_in_ns_ = now_ns() + 1'000'000'000;
-        return nullptr;
+    if (stopping()) return;
+    if (coming_.joinable()) {
+        if (!coming_failed_.load(std::memory_order_acquire)) return;  // on its way
+        coming_.join();
     }
-    return made;
+    std::int64_t now = now_ns();
+    if (now < next_stand_in_ns_) return;
+    next_stand_in_ns_ = now + pause_after_failure_ns;
+    coming_failed_.store(false, std::memory_order_relaxed);
+    try {
+        coming_ = std::thread([self = shared_from_this()] { self->become_stand_in(); });
+    } catch (...) {}
+}
+
+/// The new thread. What can fail, and what can take long, happens here and not on the watchdog.
+void runtime_core::become_stand_in() noexcept {
+    set_time_slice(0);  // not the watchdog's, which made this thread
+    auto index = static_cast<unsigned>(workers.size());
+    worker* self = nullptr;
+    try {
+        auto made = std::make_unique<worker>(*this, index);
+        if (setup.begin(index, *this)) {
+            {
+                std::scoped_lock guard(stand_ins_lock_);
+                if (!stopping()) {
+                    next_stand_in_ns_ = 0;
+                    made->thread = std::move(coming_);
+                    self = made.get();
+                    workers.push_back(std::move(made));
+                }
+            }
+            if (self == nullptr) setup.end(index, *this);  // too late: the runtime ends
+        }
+    } catch (...) {}
+    if (self != nullptr) {
+        self->run();
+    } else {
+        coming_failed_.store(true, std::memory_order_release);  // pairs with make_stand_in()
+    }
 }
 
 // ---- the stand-in ----------------------------------------------------------------------------------------------
@@ -96,9 +125,12 @@ bool worker::rests() const noexcept {
     return resting_.load(std::memory_order_acquire) && !on_duty_.load(std::memory_order_relaxed);
 }
 
-/// Any thread: it runs no further task.
+/// Any thread: it begins one more poll at most. If it blocks in place itself, nobody need stand in for it any more.
 void worker::relieve() noexcept {
     on_duty_.store(false, std::memory_order_seq_cst);  // before the look at the idle set, see park()
+    worker* sent = stand_in_.load(std::memory_order_acquire);
+    if (sent != nullptr && sent != this && stand_in_.compare_exchange_strong(sent, this, std::memory_order_acq_rel))
+        sent->relieve();
     core_.rouse(index_);
 }
 
@@ -124,11 +156,11 @@ void worker::rest() noexcept {
         give_away();
         // Nothing of a task is here any more. release: pairs with rests().
         resting_.store(true, std::memory_order_release);
-        rested_.store(true, std::memory_order_relaxed);
-        if (core_.stopping() || on_duty_.load(std::memory_order_seq_cst)) break;
-        port_->wait(next_timer_ns());  // a wake() since the look above ends it at once
+        bool go_on = core_.stopping() || on_duty_.load(std::memory_order_seq_cst);
+        if (!go_on) port_->wait(next_timer_ns());  // a wake() since the look above ends it at once
+        resting_.store(false, std::memory_order_relaxed);  // what completes may run a user's stop callback
+        if (go_on) break;
     }
-    resting_.store(false, std::memory_order_relaxed);
     core_.serving.fetch_add(1, std::memory_order_seq_cst);  // before it can be in the idle set, see watchdog::all_sleep()
     core_.dog->notify();
 }

@@ -2,18 +2,14 @@
 
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/time_slice.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <utility>
@@ -24,25 +20,6 @@ constexpr std::int64_t never = no_deadline;
 constexpr std::int64_t default_tick_ns = 500'000;
 constexpr int quiet_ticks_before_sleep = 20;
 
-/// The tick is the bound of promise 6, and the watchdog runs for microseconds at a time: it must not wait for the time slice of
-/// the very task that it watches. No privilege is needed; where the kernel does not know it (before Linux 6.12) nothing happens.
-void ask_for_short_slices() noexcept {
-    ::prctl(PR_SET_TIMERSLACK, 1'000UL);  // ns
-    struct {  // struct sched_attr of linux/sched/types.h, whose header clashes with glibc's
-        std::uint32_t size = 48;
-        std::uint32_t policy = 0;  // SCHED_OTHER
-        std::uint64_t flags = 0;
-        std::int32_t nice = 0;
-        std::uint32_t priority = 0;
-        std::uint64_t runtime_ns = 100'000;
-        std::uint64_t deadline_ns = 0;
-        std::uint64_t period_ns = 0;
-    } attributes;
-    errno = 0;
-    attributes.nice = ::getpriority(PRIO_PROCESS, 0);  // of this thread: kept
-    // A thread of another class (idle, batch, real-time) keeps what its process was given.
-    if (::sched_getscheduler(0) == SCHED_OTHER && errno == 0) (void)::syscall(SYS_sched_setattr, 0, &attributes, 0U);
-}
 }  // namespace
 
 watchdog::watchdog(runtime_core& core)
@@ -77,15 +54,27 @@ void watchdog::wake() noexcept {
 }
 
 void watchdog::hurry() noexcept {
-    if (tick_ns_ == in_place_tick_ns_) return;  // it looks often enough
+    if (due_ns_.load(std::memory_order_seq_cst) <= saturating_add(now_ns(), in_place_tick_ns_)) return;  // soon enough
     std::scoped_lock guard(lock_);
     hurried_ = true;
     wakeup_.notify_all();
 }
 
+/// Short while somebody blocks in place, and until the last stand-in rests: it is a neighbour whose work can be taken over.
 std::int64_t watchdog::tick() const noexcept {
-    // relaxed: hurry() comes after the count, and its lock publishes it.
-    return core_.in_place.load(std::memory_order_relaxed) != 0 ? in_place_tick_ns_ : tick_ns_;
+    bool more = core_.in_place.load(std::memory_order_seq_cst) != 0 ||
+                core_.serving.load(std::memory_order_seq_cst) > core_.regular_workers;
+    return more ? in_place_tick_ns_ : tick_ns_;
+}
+
+/// When to look next: at `due`, or a tick from now if that is sooner.
+std::int64_t watchdog::set_due(std::int64_t due) noexcept {
+    // seq_cst, pairs with hurry(), which comes after the count of workers in place: either it sees how long we are going to wait, or
+    // tick() sees the count.
+    due_ns_.store(due, std::memory_order_seq_cst);
+    std::int64_t soonest = std::min(due, saturating_add(now_ns(), tick()));
+    if (soonest != due) due_ns_.store(soonest, std::memory_order_relaxed);
+    return soonest;
 }
 
 /// Not by epochs: a worker that has woken and is about to poll has an even one. A stand-in that comes or goes is in the idle set
@@ -97,9 +86,12 @@ bool watchdog::all_sleep() const noexcept {
 
 void watchdog::main() noexcept {
     ::pthread_setname_np(::pthread_self(), "belay-watchdog");
-    ask_for_short_slices();
+    // The tick is the bound of promise 6, and the watchdog runs for microseconds at a time: it must not wait for the time slice of
+    // the very task that it watches.
+    ::prctl(PR_SET_TIMERSLACK, 1'000UL);  // ns
+    set_time_slice(100'000);
     int quiet = 0;
-    std::int64_t due = saturating_add(now_ns(), tick());
+    std::int64_t due = set_due(saturating_add(now_ns(), tick()));
     std::unique_lock guard(lock_);
     while (!stopping_) {
         if (quiet >= quiet_ticks_before_sleep) {
@@ -107,20 +99,20 @@ void watchdog::main() noexcept {
             if (all_sleep()) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
             asleep_.store(false, std::memory_order_relaxed);
             quiet = 0;
-            due = saturating_add(now_ns(), tick());
+            due = set_due(saturating_add(now_ns(), tick()));
             continue;
         }
         wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}},
                            [&] { return stopping_ || hurried_; });
         if (stopping_) break;
         if (std::exchange(hurried_, false)) {
-            due = saturating_add(now_ns(), tick());
+            due = set_due(due);
             continue;
         }
         guard.unlock();
         std::int64_t now = now_ns();
         quiet = look(now, now - due) ? 0 : quiet + 1;
-        due = std::max(saturating_add(due, tick()), saturating_add(now, tick() / 2));
+        due = set_due(std::max(saturating_add(due, tick()), saturating_add(now, tick() / 2)));
         guard.lock();
     }
 }
@@ -158,9 +150,12 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
         worker& w = core_.workers[i];
         // In the same poll for a whole tick: what became ready meanwhile must not wait for it.
         bool expected = w.in_place();
-        if ((core_.takeover_tick_ns > 0 || expected) && (neighbour_idle || neighbour_polls)) {
+        bool neighbour = neighbour_idle || neighbour_polls;
+        // Of one that blocks in place also when nobody could run what becomes ready: a function that waits for its stop, or for its
+        // deadline, must get it.
+        if (expected || (core_.takeover_tick_ns > 0 && neighbour)) {
             bool found = w.take_over(now);
-            if (!neighbour_idle) found |= w.hand_over();
+            if (neighbour && !neighbour_idle) found |= w.hand_over();
             if (found || w.queued() != 0) {
                 worker_counters::bump(w.counters.takeovers);
                 if (neighbour_idle) core_.notify_one();

@@ -23,11 +23,13 @@ public:
     void start();
     void stop() noexcept;
     /// After a worker was taken out of the idle set: somebody runs. One load unless the watchdog sleeps.
-    void hurry() noexcept;  // a worker blocks in place: look at it a tick from now
     void notify() noexcept {
         // seq_cst, pairs with the sleep in main(): either it sees the worker missing in the set, or we see that it sleeps.
         if (asleep_.load(std::memory_order_seq_cst)) wake();
     }
+
+    /// After a worker was counted in place: looks at it within a tick.
+    void hurry() noexcept;
 
 private:
     struct view {
@@ -41,6 +43,7 @@ private:
     void wake() noexcept;
     [[nodiscard]] bool all_sleep() const noexcept;
     [[nodiscard]] std::int64_t tick() const noexcept;
+    std::int64_t set_due(std::int64_t due) noexcept;
     bool look(std::int64_t now, std::int64_t late) noexcept;
     void report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept;
 
@@ -54,6 +57,7 @@ private:
     bool stopping_ = false;
     bool hurried_ = false;
     std::atomic<bool> asleep_{false};
+    std::atomic<std::int64_t> due_ns_{0};  // when it looks next
     std::thread thread_;
 };
 

@@ -188,7 +188,7 @@ void worker::run() noexcept {
     current_worker = this;
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
-    if (core_.setup.begin(index_, core_)) {
+    if (is_stand_in() || core_.setup.begin(index_, core_)) {  // a stand-in has begun, see become_stand_in()
         port_->bind_owner();
         is_stand_in() ? serve_as_stand_in() : serve();
         if (searching_) leave_search(false);

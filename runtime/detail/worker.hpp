@@ -76,7 +76,6 @@ public:
     [[nodiscard]] bool is_stand_in() const noexcept { return index_ >= core_.regular_workers; }
     [[nodiscard]] bool on_duty() const noexcept { return on_duty_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool rests() const noexcept;
-    [[nodiscard]] bool rested() const noexcept { return rested_.load(std::memory_order_relaxed); }
     void relieve() noexcept;
 
     // ---- any thread --------------------------------------------------------------------------------------------
@@ -162,7 +161,6 @@ private:
     std::atomic<worker*> stand_in_{nullptr};
     std::atomic<bool> on_duty_;  // always, unless it is a stand-in
     std::atomic<bool> resting_{false};
-    std::atomic<bool> rested_{false};  // has been through its start
 };
 
 /// The worker that this thread is, or null. Not inlined: the address of a thread-local must not survive a suspension.

@@ -26,14 +26,15 @@ record* worker::steal_for(worker& thief, bool last_pass) noexcept {
 }
 
 record* worker::search() noexcept {
-    auto count = static_cast<unsigned>(core_.workers.size());
-    if (count == 1) return nullptr;
+    unsigned serving = core_.serving.load(std::memory_order_relaxed);
+    if (serving == 1) return nullptr;
     if (!searching_) {
         // Relaxed: the limit of half the workers is a heuristic.
-        if (2 * core_.searching_.load(std::memory_order_relaxed) >= count) return nullptr;
+        if (2 * core_.searching_.load(std::memory_order_relaxed) >= serving) return nullptr;
         core_.searching_.fetch_add(1, std::memory_order_seq_cst);
         searching_ = true;
     }
+    auto count = static_cast<unsigned>(core_.workers.size());
     for (int pass = 0; pass < 2; ++pass) {
         unsigned start = pass == 0 ? last_victim_ : random() % count;
         for (unsigned i = 0; i < count; ++i) {

@@ -8,6 +8,7 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/this_task.hpp>
+#include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/runtime/support.hpp>
@@ -195,10 +196,8 @@ TEST_F(BlockInPlace, WhatTheStandInHasStartedGoesOnAfterwards) {
                 block_in_place([&] { block_until(started); });
                 co_await to.write_all(std::as_bytes(std::span("x", 1)));
                 co_await until([&] { return ended == 2; });
-                EXPECT_EQ(this_task::worker(), 0U);
             });
         }
-        EXPECT_EQ(rt.metrics().stand_ins, 1U);  // one was enough, each time the same
     });
 }
 
@@ -214,21 +213,18 @@ TEST_F(BlockInPlace, AfterTheSectionTheStandInRunsNothing) {
             co_return;
         });
         co_await until([&] { return rt.metrics().stand_ins_on_duty == 0; });
-        // Many tasks, and no thread but this one runs them.
-        auto thread = std::this_thread::get_id();
+        // Many tasks, and this worker alone runs them. One more the stand-in may have taken just before it was relieved.
         auto stand_in_polls = rt.metrics().workers.at(1).polls;
         co_await with_scope([&](scope& s) -> task<> {
             for (int i = 0; i < 500; ++i) {
-                s.spawn([&, thread]() -> task<> {
-                    EXPECT_EQ(std::this_thread::get_id(), thread);
+                s.spawn([]() -> task<> {
                     co_await yield();
                     co_await sleep_for(10us);
-                    EXPECT_EQ(std::this_thread::get_id(), thread);
                 });
             }
             co_return;
         });
-        EXPECT_EQ(rt.metrics().workers.at(1).polls, stand_in_polls);
+        EXPECT_LE(rt.metrics().workers.at(1).polls, stand_in_polls + 1);
     });
 }
 
@@ -251,6 +247,25 @@ TEST_F(BlockInPlace, PinnedTasksWaitForTheirWorker) {
             co_return;
         });
         EXPECT_TRUE(pinned_ran);
+    });
+}
+
+TEST_F(BlockInPlace, APinnedTaskMayBlockItself) {
+    std::atomic<bool> ran{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn_on(0, [&]() -> task<> {
+                block_in_place([&] { block_until(ran); });
+                EXPECT_EQ(this_task::worker(), 0U);
+                co_await yield();
+                EXPECT_EQ(this_task::worker(), 0U);
+            });
+            s.spawn([&]() -> task<> {
+                co_await sleep_for(1ms);
+                ran = true;
+            });
+            co_return;
+        });
     });
 }
 
@@ -307,6 +322,63 @@ TEST_F(BlockInPlace, BeyondTheLimitTheRestWaits) {
     outside.join();
     EXPECT_TRUE(third);
     EXPECT_EQ(limited.metrics().stand_ins, 1U);
+}
+
+TEST_F(BlockInPlace, ShortSectionsDoNotKeepTheWatchdogFromALongOne) {
+    std::atomic<bool> timer{false}, done{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await sleep_for(2ms);  // in the wheel of the worker that blocks
+                timer = true;
+            });
+            co_await yield();
+            co_await yield();
+            s.spawn([&]() -> task<> {
+                while (!done) {
+                    block_in_place([] {});
+                    co_await yield();
+                }
+            });
+            block_in_place([&] { block_until(timer); });
+            done = true;
+        });
+    });
+}
+
+TEST_F(BlockInPlace, ADeadlineReachesTheFunctionThoughAllThreadsBlock) {
+    auto o = options(1);
+    o.max_stand_ins = 0;
+    runtime alone{o};
+    alone.block_on([]() -> task<> {
+        auto waits = []() -> task<> {
+            block_in_place([stop = this_task::stop_token()] {
+                while (!stop.stop_requested()) std::this_thread::sleep_for(100us);
+            });
+            co_return;
+        };
+        EXPECT_NO_THROW(co_await try_timeout(2ms, waits()));
+    });
+}
+
+TEST_F(BlockInPlace, ARelievedStandInThatIsStuckIsTakenOver) {
+    std::atomic<bool> hogs{false}, timer{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                s.spawn([&]() -> task<> {
+                    co_await sleep_for(2ms);  // in the stand-in's wheel
+                    timer = true;
+                });
+                co_await yield();
+                co_await yield();
+                hogs = true;
+                block_until(timer);  // in one poll of the stand-in
+            });
+            block_in_place([&] { block_until(hogs); });
+            co_return;
+        });
+    });
 }
 
 TEST_F(BlockInPlace, WithNoStandInsAnIdleNeighbourHelps) {
@@ -428,12 +500,13 @@ TEST_F(BlockInPlace, HooksRunOnStandInsToo) {
     EXPECT_EQ(stopped, started);
 }
 
-TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTheNextOneTried) {
+TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTriedAgain) {
     captured_reports captured;
     auto o = options(1);
     o.guardrails = "stall=off,error=log";
-    o.on_worker_start = [](unsigned index) {
-        if (index == 1) throw std::runtime_error("no stand-in today");
+    std::atomic<int> tries{0};
+    o.on_worker_start = [&](unsigned index) {
+        if (index == 1 && ++tries == 1) throw std::runtime_error("no stand-in yet");
     };
     {
         runtime hooked{o};
@@ -448,28 +521,30 @@ TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTheNextOneTried) {
                 co_return;
             });
         });
+        EXPECT_EQ(hooked.metrics().stand_ins, 1U);
     }
+    EXPECT_EQ(tries, 2);
     auto reports = captured.sink->of(guardrail::lost_error);
     ASSERT_EQ(reports.size(), 1U);
-    EXPECT_NE(reports[0].what.find("no stand-in today"), std::string::npos);
+    EXPECT_NE(reports[0].what.find("no stand-in yet"), std::string::npos);
     EXPECT_EQ(missing_part(reports[0]), "");
 }
 
 TEST_F(BlockInPlace, AShutdownDuringASectionWaitsForIt) {
-    std::atomic<bool> blocks{false}, release{false}, ended{false};
+    std::atomic<bool> blocks{false}, ended{false};
     rt.spawn([&]() -> task<> {
         block_in_place([&] {
+            auto stop = this_task::stop_token();
             blocks = true;
-            block_until(release);
+            while (!stop.stop_requested()) std::this_thread::sleep_for(100us);  // the shutdown has begun
+            for (int i = 0; i < 20; ++i) std::this_thread::yield();
+            ended = true;
         });
-        ended = true;
         co_return;
     });
     block_until(blocks);
-    std::thread outside([&] { release = true; });
     EXPECT_EQ(rt.shutdown(60s).abandoned, 0U);
     EXPECT_TRUE(ended);
-    outside.join();
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // spawn_on(): a pinned task is polled by one thread only, whatever wakes it, and nobody takes it over.
 #include <belay/runtime/worker_index.hpp>
 
+#include <belay/runtime/async_generator.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/finally.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/map.hpp>
+#include <belay/runtime/retry.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
@@ -12,6 +15,8 @@
 #include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/when_any.hpp>
+#include <belay/sync/channel.hpp>
+#include <belay/sync/select.hpp>
 #include <belay/tests/runtime/support.hpp>
 
 #include <cstdint>
@@ -219,6 +224,54 @@ TEST_F(Pinned, TasksOfOneWorkerNeedNoLock) {
     std::uint64_t sum = 0;
     for (const auto& c : counters) sum += c.n;
     EXPECT_EQ(sum, tasks * increments);
+}
+
+TEST_F(Pinned, SelectsGeneratorsCleanupsAndStartsStayAtHome) {
+    rt.block_on([&]() -> task<> {
+        for (int round = 0; round < 20; ++round) {
+            auto [tx, rx] = channel<int>(2);
+            co_await with_scope([&, to = std::move(tx), from = std::move(rx)](scope& s) mutable -> task<> {
+                s.spawn_on(
+                    1,
+                    [](receiver<int> in) -> task<> {
+                        auto numbers = [](receiver<int>& source) -> async_generator<int> {
+                            for (;;) {
+                                auto first = co_await select(source.recv(), sleep_for(1h));
+                                auto message = first.get<0>();
+                                EXPECT_EQ(this_task::worker(), 1U);
+                                if (!message) co_return;
+                                co_yield *message;
+                            }
+                        }(in);
+                        int sum = 0;
+                        while (auto n = co_await numbers.next()) {
+                            EXPECT_EQ(this_task::worker(), 1U);
+                            sum += *n;
+                        }
+                        EXPECT_EQ(sum, 45);
+                        co_await finally(yield(), []() -> task<> {
+                            co_await sleep_for(10us);
+                            EXPECT_EQ(this_task::worker(), 1U);
+                        });
+                        co_await retry({}, []() -> task<> {
+                            EXPECT_EQ(this_task::worker(), 1U);
+                            co_return;
+                        });
+                    },
+                    std::move(from));
+                s.spawn_on(
+                    2,
+                    [](sender<int> out) -> task<> {
+                        for (int i = 0; i < 10; ++i) {
+                            co_await out.send(i);
+                            EXPECT_EQ(this_task::worker(), 2U);
+                        }
+                    },
+                    std::move(to));
+                co_return;
+            });
+        }
+    });
 }
 
 TEST_F(Pinned, ItsFunctionsOnAStrandRunAtHome) {
