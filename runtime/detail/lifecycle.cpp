@@ -16,6 +16,7 @@
 namespace belay::detail {
 namespace {
 constexpr std::size_t reported_survivors = 64;
+constexpr std::int64_t most_to_unwind_ns = 500'000'000;  // of the grace: an overloaded machine needs it
 constexpr std::int64_t end_of_idle_threads_ns = 200'000'000;  // what threads that only have to leave get in any case
 
 /// What is leaked stays reachable, for debuggers and for leak checkers.
@@ -55,7 +56,7 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
     std::int64_t deadline = saturating_add(now_ns(), std::max<std::int64_t>(grace.count(), 0));
 
     // Shields get what the grace leaves them: at its end there would be no time left to unwind what they protect.
-    std::int64_t to_unwind = std::min<std::int64_t>(std::max<std::int64_t>(grace.count(), 0) / 4, 100'000'000);
+    std::int64_t to_unwind = std::min<std::int64_t>(std::max<std::int64_t>(grace.count(), 0) / 4, most_to_unwind_ns);
     cleanup_limit_ns.store(deadline - to_unwind, std::memory_order_relaxed);  // published by the mark of the root scope
     guard.unlock();
     if (!drain(deadline)) root->close();

@@ -283,7 +283,7 @@ TEST_F(Finally, AShutdownEndsACleanupThatWouldOutliveItsGrace) {
     runtime other{options()};
     other.spawn([&]() -> task<> { co_await finally(wait_and_log(begun, "work"), []() -> task<> { co_await never(); }, 2h); });
     wait_until([&] { return begun.opened(); });
-    EXPECT_TRUE(other.shutdown(400ms).clean());
+    EXPECT_TRUE(other.shutdown(2s).clean());
 }
 
 }  // namespace

@@ -178,7 +178,7 @@ TEST_F(RuntimeShutdown, CutsTheGraceOfAShieldThatRunsAlready) {
         });
         wait_until([&] { return begun->load(); });
         handle.request_stop();
-        clean = rt.shutdown(400ms).clean();
+        clean = rt.shutdown(2s).clean();
     }
     EXPECT_TRUE(clean);
 }
