@@ -165,7 +165,7 @@ TEST_F(RuntimeShutdown, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
 TEST_F(RuntimeShutdown, CutsTheGraceOfAShieldThatRunsAlready) {
     captured_reports captured;
     bool clean = false;
-    // The shutdown leaves it a tenth of a second to unwind. A busy machine may not: then once more.
+    // The shutdown leaves it half a second to unwind. A busy machine may not: then once more.
     for (int attempt = 0; attempt < 5 && !clean; ++attempt) {
         auto begun = std::make_shared<std::atomic<bool>>(false);
         runtime rt{{.workers = 2, .name = "graces", .guardrails = "stall=off,leak=log"}};
