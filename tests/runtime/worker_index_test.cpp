@@ -51,7 +51,9 @@ public:
         EXPECT_EQ(here(), thread_);
     }
     ~home() {
-        if (thread_ != thread_id{}) EXPECT_EQ(here(), thread_) << "destroyed on another thread";
+        if (thread_ != thread_id{}) {
+            EXPECT_EQ(here(), thread_) << "destroyed on another thread";
+        }
     }
     home() = default;
     home(home&&) noexcept {}
