@@ -273,21 +273,17 @@ TEST_F(BlockInPlace, APinnedTaskMayBlockItself) {
 
 TEST_F(BlockInPlace, StandInsMayBlockThemselves) {
     // Each blocks until the next one, which only a further thread can run, has run; the last lets all go.
-    constexpr int depth = 5;
+    constexpr std::size_t depth = 5;
     std::array<std::atomic<bool>, depth + 1> reached{};
-    rt.block_on([&]() -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            auto level = [&](auto& self, int n) -> task<> {
-                reached[static_cast<std::size_t>(n)] = true;
-                if (n < depth) {
-                    s.spawn([&self, n] { return self(self, n + 1); });
-                    block_in_place([&] { block_until(reached[static_cast<std::size_t>(n) + 1]); });
-                }
-                co_return;
-            };
-            co_await level(level, 0);
-        });
-    });
+    auto level = [&](auto& self, scope& s, std::size_t n) -> task<> {
+        reached[n] = true;
+        if (n < depth) {
+            s.spawn([&self, &s, n] { return self(self, s, n + 1); });
+            block_in_place([&] { block_until(reached[n + 1]); });
+        }
+        co_return;
+    };
+    rt.block_on([&]() -> task<> { co_await with_scope([&](scope& s) { return level(level, s, 0); }); });
     for (const auto& r : reached) EXPECT_TRUE(r);
     EXPECT_EQ(rt.metrics().in_place, 0U);
 }

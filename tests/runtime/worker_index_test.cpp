@@ -146,11 +146,11 @@ TEST_F(Pinned, WhatItSpawnsIsFreeToRunElsewhere) {
 }
 
 TEST_F(Pinned, WaitsForItsWorkerThoughOthersAreIdle) {
-    std::atomic<bool> ran{false};
+    gate shut;
+    std::atomic<bool> ran{false}, parked{false}, hogs{false};
+    std::atomic<int> others{0};
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            gate shut;
-            std::atomic<bool> parked{false};
             s.spawn_on(2, [&]() -> task<> {
                 parked = true;
                 co_await shut.wait();
@@ -158,8 +158,6 @@ TEST_F(Pinned, WaitsForItsWorkerThoughOthersAreIdle) {
                 ran = true;
             });
             co_await until([&] { return parked.load(); });
-            std::atomic<bool> hogs{false};
-            std::atomic<int> others{0};
             s.spawn_on(2, [&]() -> task<> {
                 hogs = true;
                 // Many takeover ticks pass; what is free runs past the hog, what is pinned does not.
