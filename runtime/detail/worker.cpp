@@ -86,7 +86,8 @@ worker::worker(runtime_core& core, unsigned index)
       rng_{index * 2654435761U + 1},
       timers_{now_ns()},
       port_{core.io->make_port(index)},
-      on_duty_{index < core.regular_workers} {
+      on_duty_{index < core.regular_workers},
+      resting_{index >= core.regular_workers} {
     spin_ns_ = core.spin_limit_ns;
 }
 

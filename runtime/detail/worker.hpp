@@ -160,7 +160,7 @@ private:
     std::unique_ptr<driver_port> port_;
     std::atomic<worker*> stand_in_{nullptr};
     std::atomic<bool> on_duty_;  // always, unless it is a stand-in
-    std::atomic<bool> resting_{false};
+    std::atomic<bool> resting_;  // a stand-in begins like that
 };
 
 /// The worker that this thread is, or null. Not inlined: the address of a thread-local must not survive a suspension.
