@@ -68,7 +68,7 @@ void scope::adopt(child_record& child) noexcept {
         worker_counters::bump(w->counters.spawned);
         w->push_fork(child);
     } else {
-        child.pinned() ? core_.deliver(child) : core_.inject(child);
+        core_.inject(child);
     }
 }
 

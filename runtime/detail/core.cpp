@@ -94,6 +94,8 @@ void runtime_core::start() {
 }
 
 void runtime_core::inject(record& rec) noexcept {
+    if (rec.pinned()) [[unlikely]]
+        return deliver(rec);
     // The record keeps the runtime alive only until it is in the queue. Relaxed: the queue's lock publishes it with the record.
     injecting_.fetch_add(1, std::memory_order_relaxed);
     {

@@ -59,9 +59,9 @@ public:
     shutdown_report shutdown(std::chrono::nanoseconds grace);
 
     // ---- work from outside -------------------------------------------------------------------------------------
-    /// Any thread: queues a record for any worker and wakes one if all that could see it sleep.
+    /// Any thread: queues a record for any worker, or for its own if it is pinned, and wakes one if all that could see it sleep.
     void inject(record& rec) noexcept;
-    /// Any thread: queues a pinned record for its worker, and wakes that one if it sleeps.
+    /// The same for a record that is known to be pinned.
     void deliver(record& rec) noexcept;
     /// Takes the oldest injected record, moving a fair share of the others to the worker's own wake lane.
     record* take_injected(worker& taker) noexcept;

@@ -124,7 +124,7 @@ std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
     // more in case that the grace is over.
     std::int64_t limit = deadline_ns == no_deadline ? deadline_ns : std::max(deadline_ns, now_ns() + end_of_idle_threads_ns);
     for (bool some_run = true; some_run && now_ns() < limit;) {
-        some_run = false;
+        some_run = coming.joinable() && !coming_failed_.load(std::memory_order_acquire);
         for (auto& w : workers) {
             if (!w->thread.joinable() || w->ended.load(std::memory_order_acquire)) continue;
             w->port().wake();
@@ -133,9 +133,7 @@ std::size_t runtime_core::stop_workers(std::int64_t deadline_ns) noexcept {
         if (some_run) std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     std::size_t stuck = 0;
-    if (coming.joinable()) {  // it is in its start hook, or making its port
-        while (!coming_failed_.load(std::memory_order_acquire) && now_ns() < limit)
-            std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (coming.joinable()) {  // it was making its port, or in its start hook
         if (coming_failed_.load(std::memory_order_acquire)) {
             coming.join();
         } else {

@@ -137,6 +137,7 @@ void worker::relieve() noexcept {
 
 void worker::serve_as_stand_in() noexcept {
     core_.serving.fetch_add(1, std::memory_order_seq_cst);
+    resting_.store(false, std::memory_order_relaxed);  // it may have been put on duty before its thread came here
     while (!core_.stopping()) {
         if (!on_duty_.load(std::memory_order_relaxed)) {
             rest();

@@ -25,8 +25,6 @@ void schedule(record& rec) noexcept {
     worker* w = this_worker();
     if (w != nullptr && &w->core() == &rec.core()) {
         w->wake(rec);
-    } else if (rec.pinned()) {
-        rec.core().deliver(rec);
     } else {
         rec.core().inject(rec);
     }
@@ -36,8 +34,6 @@ void schedule_fair(record& rec) noexcept {
     worker* w = this_worker();
     if (w != nullptr && &w->core() == &rec.core()) {
         w->push_fair(rec);
-    } else if (rec.pinned()) {
-        rec.core().deliver(rec);
     } else {
         rec.core().inject(rec);
     }

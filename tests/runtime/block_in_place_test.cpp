@@ -14,10 +14,12 @@
 #include <belay/tests/runtime/support.hpp>
 
 #include <array>
+#include <condition_variable>
 #include <memory>
-#include <semaphore>
+#include <mutex>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 
 namespace belay {
@@ -25,8 +27,39 @@ namespace {
 
 using namespace test;
 
-void block_until(const std::atomic<bool>& flag) {
-    while (!flag) std::this_thread::sleep_for(100us);  // blocks, as a library would
+/// Something that a function can block for.
+class mark {
+public:
+    void set() noexcept {
+        set_ = true;
+        set_.notify_all();
+    }
+    void block() const noexcept { set_.wait(false); }
+    explicit operator bool() const noexcept { return set_; }
+
+private:
+    std::atomic<bool> set_{false};
+};
+
+/// Blocks this worker until another thread has run a task that was spawned here, and that slept for so long.
+task<> block_until_another_ran(std::chrono::nanoseconds after = 0ns) {
+    mark ran;
+    co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&, after]() -> task<> {
+            if (after > 0ns) co_await sleep_for(after);
+            ran.set();
+        });
+        block_in_place([&] { ran.block(); });
+        co_return;
+    });
+}
+
+/// Blocks until the task is asked to stop, and hears of it by its token.
+void block_until_stopped(std::stop_token stop) {
+    std::mutex lock;
+    std::condition_variable_any never_notified;
+    std::unique_lock guard(lock);
+    never_notified.wait(guard, std::move(stop), [] { return false; });
 }
 
 class BlockInPlace : public Suite {
@@ -85,50 +118,38 @@ TEST_F(BlockInPlace, ALocalRuntimeRefusesAndNamesTheRemedy) {
 
 // ---- the worker's duties ---------------------------------------------------------------------------------------
 
-TEST_F(BlockInPlace, QueuedTasksRun) {
-    std::atomic<bool> ran{false};
-    rt.block_on([&]() -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                co_await yield();
-                ran = true;
-            });
-            block_in_place([&] { block_until(ran); });
-            co_return;
-        });
-    });
-}
+TEST_F(BlockInPlace, QueuedTasksRun) { rt.block_on(block_until_another_ran()); }
 
 TEST_F(BlockInPlace, TheTaskThatWasWokenLastRuns) {  // it is in the LIFO slot
-    std::atomic<bool> ran{false};
+    mark ran;
     gate shut;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn([&]() -> task<> {
                 co_await shut.wait();
-                ran = true;
+                ran.set();
             });
             co_await yield();
             co_await yield();
             shut.open();
-            block_in_place([&] { block_until(ran); });
+            block_in_place([&] { ran.block(); });
         });
     });
 }
 
 TEST_F(BlockInPlace, TasksFromOutsideRun) {
-    std::atomic<bool> blocks{false}, ran{false};
+    mark blocks, ran;
     std::thread outside([&] {
-        block_until(blocks);
+        blocks.block();
         rt.spawn([&]() -> task<> {
-            ran = true;
+            ran.set();
             co_return;
         });
     });
     rt.block_on([&]() -> task<> {
         block_in_place([&] {
-            blocks = true;
-            block_until(ran);
+            blocks.set();
+            ran.block();
         });
         co_return;
     });
@@ -136,22 +157,23 @@ TEST_F(BlockInPlace, TasksFromOutsideRun) {
 }
 
 TEST_F(BlockInPlace, TimersOfTheBlockedWorkerFire) {
-    std::atomic<bool> ran{false};
+    mark ran;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn([&]() -> task<> {
                 co_await sleep_for(2ms);
-                ran = true;
+                ran.set();
             });
             co_await yield();  // it sleeps now, in this worker's wheel
             co_await yield();
-            block_in_place([&] { block_until(ran); });
+            block_in_place([&] { ran.block(); });
         });
     });
 }
 
 TEST_F(BlockInPlace, InputOfTheBlockedWorkerArrives) {
-    std::atomic<bool> reads{false}, got{false};
+    std::atomic<bool> reads{false};
+    mark got;
     rt.block_on([&]() -> task<> {
         auto listener = io::tcp_listener::bind("127.0.0.1:0");
         auto ends = co_await when_all(io::tcp_stream::connect(listener.local()), listener.accept());
@@ -161,11 +183,11 @@ TEST_F(BlockInPlace, InputOfTheBlockedWorkerArrives) {
                 std::array<std::byte, 1> b{};
                 reads = true;
                 EXPECT_EQ(co_await from.read_some(b), 1U);  // submitted to this worker's port
-                got = true;
+                got.set();
             });
             co_await until([&] { return reads.load(); });
             std::thread writer([&] { EXPECT_EQ(::write(to.native_handle(), "x", 1), 1); });
-            block_in_place([&] { block_until(got); });
+            block_in_place([&] { got.block(); });
             writer.join();
         });
     });
@@ -173,13 +195,12 @@ TEST_F(BlockInPlace, InputOfTheBlockedWorkerArrives) {
 
 TEST_F(BlockInPlace, WhatTheStandInHasStartedGoesOnAfterwards) {
     // Timers and reads that belong to the stand-in, which rests when they complete.
-    std::atomic<bool> started{false};
     rt.block_on([&]() -> task<> {
         auto listener = io::tcp_listener::bind("127.0.0.1:0");
         auto ends = co_await when_all(io::tcp_stream::connect(listener.local()), listener.accept());
         auto& [client, server] = ends;
         for (int round = 0; round < 10; ++round) {
-            started = false;
+            mark started;
             std::atomic<int> ended{0};
             co_await with_scope([&, &to = client, &from = server](scope& s) -> task<> {
                 s.spawn([&]() -> task<> {
@@ -188,11 +209,11 @@ TEST_F(BlockInPlace, WhatTheStandInHasStartedGoesOnAfterwards) {
                 });
                 s.spawn([&]() -> task<> {
                     std::array<std::byte, 1> b{};
-                    started = true;
+                    started.set();
                     EXPECT_EQ(co_await from.read_some(b), 1U);
                     ++ended;
                 });
-                block_in_place([&] { block_until(started); });
+                block_in_place([&] { started.block(); });
                 co_await to.write_all(std::as_bytes(std::span("x", 1)));
                 co_await until([&] { return ended == 2; });
             });
@@ -201,16 +222,8 @@ TEST_F(BlockInPlace, WhatTheStandInHasStartedGoesOnAfterwards) {
 }
 
 TEST_F(BlockInPlace, AfterTheSectionTheStandInRunsNothing) {
-    std::atomic<bool> ran{false};
     rt.block_on([&]() -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                ran = true;
-                co_return;
-            });
-            block_in_place([&] { block_until(ran); });
-            co_return;
-        });
+        co_await block_until_another_ran();
         co_await until([&] { return rt.metrics().stand_ins_on_duty == 0; });
         // Many tasks, and this worker alone runs them. One more the stand-in may have taken just before it was relieved.
         auto stand_in_polls = rt.metrics().workers.at(1).polls;
@@ -228,7 +241,7 @@ TEST_F(BlockInPlace, AfterTheSectionTheStandInRunsNothing) {
 }
 
 TEST_F(BlockInPlace, PinnedTasksWaitForTheirWorker) {
-    std::atomic<bool> others{false};
+    mark others;
     bool pinned_ran = false;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
@@ -239,9 +252,9 @@ TEST_F(BlockInPlace, PinnedTasksWaitForTheirWorker) {
             });
             s.spawn([&]() -> task<> {
                 for (int i = 0; i < 20; ++i) co_await sleep_for(100us);
-                others = true;
+                others.set();
             });
-            block_in_place([&] { block_until(others); });
+            block_in_place([&] { others.block(); });
             EXPECT_FALSE(pinned_ran);
             co_return;
         });
@@ -250,18 +263,18 @@ TEST_F(BlockInPlace, PinnedTasksWaitForTheirWorker) {
 }
 
 TEST_F(BlockInPlace, APinnedTaskMayBlockItself) {
-    std::atomic<bool> ran{false};
+    mark ran;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn_on(0, [&]() -> task<> {
-                block_in_place([&] { block_until(ran); });
+                block_in_place([&] { ran.block(); });
                 EXPECT_EQ(this_task::worker(), 0U);
                 co_await yield();
                 EXPECT_EQ(this_task::worker(), 0U);
             });
             s.spawn([&]() -> task<> {
                 co_await sleep_for(1ms);
-                ran = true;
+                ran.set();
             });
             co_return;
         });
@@ -273,17 +286,17 @@ TEST_F(BlockInPlace, APinnedTaskMayBlockItself) {
 TEST_F(BlockInPlace, StandInsMayBlockThemselves) {
     // Each blocks until the next one, which only a further thread can run, has run; the last lets all go.
     constexpr std::size_t depth = 5;
-    std::array<std::atomic<bool>, depth + 1> reached{};
+    std::array<mark, depth + 1> reached;
     auto level = [&](auto& self, scope& s, std::size_t n) -> task<> {
-        reached[n] = true;
+        reached[n].set();
         if (n < depth) {
             s.spawn([&self, &s, n] { return self(self, s, n + 1); });
-            block_in_place([&] { block_until(reached[n + 1]); });
+            block_in_place([&] { reached[n + 1].block(); });
         }
         co_return;
     };
     rt.block_on([&]() -> task<> { co_await with_scope([&](scope& s) { return level(level, s, 0); }); });
-    for (const auto& r : reached) EXPECT_TRUE(r);
+    for (const auto& r : reached) EXPECT_TRUE(bool{r});
     EXPECT_EQ(rt.metrics().in_place, 0U);
 }
 
@@ -291,11 +304,12 @@ TEST_F(BlockInPlace, BeyondTheLimitTheRestWaits) {
     auto o = options(1);
     o.max_stand_ins = 1;
     runtime limited{o};
-    std::atomic<bool> both{false}, release{false}, third{false};
+    mark both, release;
+    std::atomic<bool> third{false};
     std::thread outside([&] {
-        block_until(both);
+        both.block();
         EXPECT_FALSE(third);  // all threads block
-        release = true;
+        release.set();
     });
     limited.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
@@ -305,12 +319,12 @@ TEST_F(BlockInPlace, BeyondTheLimitTheRestWaits) {
                     co_return;
                 });
                 block_in_place([&] {
-                    both = true;
-                    block_until(release);
+                    both.set();
+                    release.block();
                 });
                 co_return;
             });
-            block_in_place([&] { block_until(release); });
+            block_in_place([&] { release.block(); });
             co_return;
         });
     });
@@ -320,12 +334,13 @@ TEST_F(BlockInPlace, BeyondTheLimitTheRestWaits) {
 }
 
 TEST_F(BlockInPlace, ShortSectionsDoNotKeepTheWatchdogFromALongOne) {
-    std::atomic<bool> timer{false}, done{false};
+    mark timer;
+    std::atomic<bool> done{false};
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn([&]() -> task<> {
                 co_await sleep_for(2ms);  // in the wheel of the worker that blocks
-                timer = true;
+                timer.set();
             });
             co_await yield();
             co_await yield();
@@ -335,7 +350,7 @@ TEST_F(BlockInPlace, ShortSectionsDoNotKeepTheWatchdogFromALongOne) {
                     co_await yield();
                 }
             });
-            block_in_place([&] { block_until(timer); });
+            block_in_place([&] { timer.block(); });
             done = true;
         });
     });
@@ -347,9 +362,7 @@ TEST_F(BlockInPlace, ADeadlineReachesTheFunctionThoughAllThreadsBlock) {
     runtime alone{o};
     alone.block_on([]() -> task<> {
         auto waits = []() -> task<> {
-            block_in_place([stop = this_task::stop_token()] {
-                while (!stop.stop_requested()) std::this_thread::sleep_for(100us);
-            });
+            block_in_place([stop = this_task::stop_token()] { block_until_stopped(stop); });
             co_return;
         };
         EXPECT_NO_THROW(co_await try_timeout(2ms, waits()));
@@ -357,20 +370,20 @@ TEST_F(BlockInPlace, ADeadlineReachesTheFunctionThoughAllThreadsBlock) {
 }
 
 TEST_F(BlockInPlace, ARelievedStandInThatIsStuckIsTakenOver) {
-    std::atomic<bool> hogs{false}, timer{false};
+    mark hogs, timer;
     rt.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn([&]() -> task<> {
                 s.spawn([&]() -> task<> {
                     co_await sleep_for(2ms);  // in the stand-in's wheel
-                    timer = true;
+                    timer.set();
                 });
                 co_await yield();
                 co_await yield();
-                hogs = true;
-                block_until(timer);  // in one poll of the stand-in
+                hogs.set();
+                timer.block();  // in one poll of the stand-in
             });
-            block_in_place([&] { block_until(hogs); });
+            block_in_place([&] { hogs.block(); });
             co_return;
         });
     });
@@ -380,17 +393,7 @@ TEST_F(BlockInPlace, WithNoStandInsAnIdleNeighbourHelps) {
     auto o = options(2);
     o.max_stand_ins = 0;
     runtime two{o};
-    std::atomic<bool> ran{false};
-    two.block_on([&]() -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                co_await sleep_for(1ms);
-                ran = true;
-            });
-            block_in_place([&] { block_until(ran); });
-            co_return;
-        });
-    });
+    two.block_on(block_until_another_ran(1ms));
     EXPECT_EQ(two.metrics().stand_ins, 0U);
 }
 
@@ -398,17 +401,7 @@ TEST_F(BlockInPlace, WorksWhereTakeoverIsSwitchedOff) {
     auto o = options(1);
     o.takeover_tick = 0ns;
     runtime off{o};
-    std::atomic<bool> ran{false};
-    off.block_on([&]() -> task<> {
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                co_await sleep_for(1ms);
-                ran = true;
-            });
-            co_await yield();
-            block_in_place([&] { block_until(ran); });
-        });
-    });
+    off.block_on(block_until_another_ran(1ms));
 }
 
 TEST_F(BlockInPlace, ManySectionsOfAllLengthsOnAllWorkers) {
@@ -450,17 +443,7 @@ TEST_F(BlockInPlace, ALongSectionIsNoBlockedWorker) {
     o.guardrails = "stall=log:10ms";
     {
         runtime watched{o};
-        std::atomic<bool> long_enough{false};
-        watched.block_on([&]() -> task<> {
-            co_await with_scope([&](scope& s) -> task<> {
-                s.spawn([&]() -> task<> {
-                    co_await sleep_for(60ms);
-                    long_enough = true;
-                });
-                block_in_place([&] { block_until(long_enough); });
-                co_return;
-            });
-        });
+        watched.block_on(block_until_another_ran(60ms));
     }
     EXPECT_EQ(captured.sink->written(), 0U);
 }
@@ -479,17 +462,7 @@ TEST_F(BlockInPlace, HooksRunOnStandInsToo) {
     };
     {
         runtime hooked{o};
-        std::atomic<bool> ran{false};
-        hooked.block_on([&]() -> task<> {
-            co_await with_scope([&](scope& s) -> task<> {
-                s.spawn([&]() -> task<> {
-                    ran = true;
-                    co_return;
-                });
-                block_in_place([&] { block_until(ran); });
-                co_return;
-            });
-        });
+        hooked.block_on(block_until_another_ran());
     }
     EXPECT_EQ(started, (std::set<unsigned>{0, 1}));
     EXPECT_EQ(stopped, started);
@@ -505,17 +478,7 @@ TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTriedAgain) {
     };
     {
         runtime hooked{o};
-        std::atomic<bool> ran{false};
-        hooked.block_on([&]() -> task<> {
-            co_await with_scope([&](scope& s) -> task<> {
-                s.spawn([&]() -> task<> {
-                    ran = true;
-                    co_return;
-                });
-                block_in_place([&] { block_until(ran); });
-                co_return;
-            });
-        });
+        hooked.block_on(block_until_another_ran());
         EXPECT_EQ(hooked.metrics().stand_ins, 1U);
     }
     EXPECT_EQ(tries, 2);
@@ -526,18 +489,19 @@ TEST_F(BlockInPlace, AHookThatThrowsOnAStandInIsReportedAndTriedAgain) {
 }
 
 TEST_F(BlockInPlace, AShutdownDuringASectionWaitsForIt) {
-    std::atomic<bool> blocks{false}, ended{false};
+    mark blocks;
+    std::atomic<bool> ended{false};
     rt.spawn([&]() -> task<> {
         block_in_place([&] {
             auto stop = this_task::stop_token();
-            blocks = true;
-            while (!stop.stop_requested()) std::this_thread::sleep_for(100us);  // the shutdown has begun
+            blocks.set();
+            block_until_stopped(stop);  // the shutdown has begun
             for (int i = 0; i < 20; ++i) std::this_thread::yield();
             ended = true;
         });
         co_return;
     });
-    block_until(blocks);
+    blocks.block();
     EXPECT_EQ(rt.shutdown(60s).abandoned, 0U);
     EXPECT_TRUE(ended);
 }
