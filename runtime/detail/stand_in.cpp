@@ -137,13 +137,13 @@ void worker::relieve() noexcept {
 
 void worker::serve_as_stand_in() noexcept {
     core_.serving.fetch_add(1, std::memory_order_seq_cst);
-    resting_.store(false, std::memory_order_relaxed);  // it may have been put on duty before its thread came here
     while (!core_.stopping()) {
-        if (!on_duty_.load(std::memory_order_relaxed)) {
-            rest();
-        } else if (record* rec = next_task()) {
-            if (searching_) leave_search(true);
-            poll(rec);
+        rest();  // until it is on duty
+        while (on_duty() && !core_.stopping()) {
+            if (record* rec = next_task()) {
+                if (searching_) leave_search(true);
+                poll(rec);
+            }
         }
     }
     core_.serving.fetch_sub(1, std::memory_order_seq_cst);
