@@ -82,7 +82,7 @@ public:
 
     // ---- block_in_place, see stand_in.cpp ----------------------------------------------------------------------
     std::atomic<unsigned> in_place{0};  // workers that block on purpose
-    std::atomic<unsigned> serving{1};   // workers that run tasks: all but stand-ins that rest
+    std::atomic<unsigned> serving{1};  // workers that run tasks: all but stand-ins that rest
     /// The watchdog: one that could go on duty, made if there may be one more; null otherwise.
     worker* resting_stand_in() noexcept;
 
