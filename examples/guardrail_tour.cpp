@@ -168,12 +168,27 @@ void never_awaited(tour_guide& guide) {
     guide.finish();
 }
 
+// ---- 7: a task that refers to what a lambda captured -------------------------------------------------------------
+
+void borrowed_captures(tour_guide& guide) {
+    guide.next("the call of a lambda that is gone");
+    belay::runtime runtime{tour_options(2)};
+    runtime.block_on(belay::with_scope([](belay::scope& scope) -> belay::task<> {
+        int copies = 3;
+        auto print = [copies]() -> belay::task<> {  // in a real mistake a temporary; kept here, so that only the report is seen
+            for (int left = copies; left > 0; --left) co_await belay::yield();
+        };
+        co_await scope.spawn(print()).join();  // scope.spawn(print) keeps a copy of the lambda
+    }));
+    guide.finish();
+}
+
 }  // namespace
 
 int main() {
     auto guide = std::make_shared<tour_guide>();
     belay::guardrails::set_sink(guide);
-    constexpr std::array stops{hog, blocking_read, lock_across_suspension, leak, lost_error, never_awaited};
+    constexpr std::array stops{hog, blocking_read, lock_across_suspension, leak, lost_error, never_awaited, borrowed_captures};
     for (auto* stop : stops) stop(*guide);
     std::printf("\n%d of %zu mistakes were caught\n", guide->found(), stops.size());
     belay::guardrails::set_sink(nullptr);

@@ -24,16 +24,17 @@ enum class guardrail : std::uint8_t {
     guard_across_suspension,  ///< "lock": a task suspends while it holds a synchronous lock
     task_leak,                ///< "leak": tasks that are still there when they have to be gone
     lost_error,               ///< "error": an exception that nobody will see
-    never_awaited             ///< "await": a task object destroyed before it ran
+    never_awaited,            ///< "await": a task object destroyed before it ran
+    borrowed_captures         ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
 };
-inline constexpr std::size_t guardrail_count = 5;
+inline constexpr std::size_t guardrail_count = 6;
 
 /// The name in reports and metrics: "blocked_worker", ...
 std::string_view to_string(guardrail kind) noexcept;
 
 namespace guardrails {
 
-/// The word for it in a policy: "stall", "lock", "leak", "error", "await".
+/// The word for it in a policy: "stall", "lock", "leak", "error", "await", "capture".
 std::string_view policy_word(guardrail kind) noexcept;
 
 /// What happens besides counting, which always happens.
@@ -59,7 +60,7 @@ struct policy {
 };
 
 /// Debug build of the library: stalls of 50 ms, all panic; release: 100 ms, all log. Lost errors log in both, because an
-/// `isolate` scope expects them. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is
+/// `isolate` scope expects them, and so do borrowed captures, since the lambda may outlive the task. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is
 /// attached no stall is reported, whatever the policy says.
 policy default_policy() noexcept;
 
@@ -95,8 +96,8 @@ std::shared_ptr<report_sink> set_callback(std::shared_ptr<report_sink> callback)
 /// How often each guardrail fired. Neither policy nor rate limit touches these.
 struct counts {
     std::array<std::uint64_t, guardrail_count> reports{};
-    std::uint64_t suppressed = 0;      ///< fired, but repeated or too many to be written
-    std::uint64_t stalls_hog = 0;      ///< stalls by class: the task computed
+    std::uint64_t suppressed = 0;  ///< fired, but repeated or too many to be written
+    std::uint64_t stalls_hog = 0;  ///< stalls by class: the task computed
     std::uint64_t stalls_blocked = 0;  ///< ... the task slept in a system call
     std::uint64_t stalls_starved = 0;  ///< ... the host gave the worker no CPU; never reported
     std::uint64_t operator[](guardrail kind) const noexcept { return reports[static_cast<std::size_t>(kind)]; }

@@ -23,6 +23,7 @@ std::string_view to_string(guardrail kind) noexcept {
     case guardrail::task_leak: return "task_leak";
     case guardrail::lost_error: return "lost_error";
     case guardrail::never_awaited: return "never_awaited";
+    case guardrail::borrowed_captures: return "borrowed_captures";
     }
     return "unknown";
 }
@@ -43,7 +44,7 @@ constexpr bool release_build = true;
 constexpr bool release_build = false;
 #endif
 
-constexpr std::string_view guardrail_words = "stall, lock, leak, error, await, all";
+constexpr std::string_view guardrail_words = "stall, lock, leak, error, await, capture, all";
 constexpr std::string_view action_words = "off, log, panic, callback";
 
 bool under_valgrind() noexcept {
@@ -114,6 +115,7 @@ std::string_view policy_word(guardrail kind) noexcept {
     case guardrail::task_leak: return "leak";
     case guardrail::lost_error: return "error";
     case guardrail::never_awaited: return "await";
+    case guardrail::borrowed_captures: return "capture";
     }
     return "unknown";
 }
@@ -132,6 +134,7 @@ policy default_policy() noexcept {
     policy result;
     for (auto& r : result.rules) r.then = release_build ? action::log : action::panic;
     result[guardrail::lost_error].then = action::log;
+    result[guardrail::borrowed_captures].then = action::log;
     result[guardrail::blocked_worker].threshold = (release_build ? 100ms : 50ms) * (slow_build || under_valgrind() ? 10 : 1);
     return result;
 }

@@ -17,6 +17,7 @@ std::string_view title_of(guardrail kind) noexcept {
     case guardrail::task_leak: return "task-leak";
     case guardrail::lost_error: return "lost-error";
     case guardrail::never_awaited: return "never-awaited";
+    case guardrail::borrowed_captures: return "borrowed-captures";
     }
     return "unknown";
 }

@@ -74,6 +74,8 @@ public:
     virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
     /// A task object was destroyed before it ever ran.
     virtual void never_awaited(std::source_location made) noexcept = 0;
+    /// A task was spawned that is the call of a lambda with captures, which may be gone when it runs.
+    virtual void captures_borrowed(std::source_location made, std::source_location spawned) noexcept = 0;
 
     /// How long one poll may take before it is reported; zero switches the watchdog's reports off.
     [[nodiscard]] virtual std::chrono::nanoseconds stall_threshold() const noexcept = 0;

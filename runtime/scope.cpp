@@ -272,6 +272,10 @@ bool scope::suspend_parent(record& parent) noexcept {
     return true;
 }
 
+void scope::report_borrowed_captures(std::source_location made, std::source_location spawned) const noexcept {
+    core_.watcher->captures_borrowed(made, spawned);
+}
+
 /// Its own deadline stopped something in it, and nothing failed.
 bool scope::overran() const noexcept {
     return !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) &&

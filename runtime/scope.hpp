@@ -200,6 +200,7 @@ private:
         if constexpr (detail::is_task<std::remove_cvref_t<F>>) {
             using T = typename std::remove_cvref_t<F>::value_type;
             static_assert(!std::is_lvalue_reference_v<F>, "belay: spawn takes a task over: write scope.spawn(std::move(t))");
+            if (const auto* made = detail::task_access::made_by_lambda(f)) report_borrowed_captures(*made, at.at);
             return launch<detail::spawned<T, detail::given_task<T>>>(at, detail::given_task<T>{std::move(f)});
         } else {
             using T = typename detail::spawn_traits<std::decay_t<F>, std::decay_t<Args>...>::value_type;
@@ -267,6 +268,7 @@ private:
     void for_each_pinned(std::size_t most, F&& f);
     void open_under(detail::record& parent) noexcept;
     bool suspend_parent(detail::record& parent) noexcept;
+    void report_borrowed_captures(std::source_location made, std::source_location spawned) const noexcept;
     [[nodiscard]] bool overran() const noexcept;
     void throw_outcome();
 

@@ -13,6 +13,7 @@
 #endif
 
 #include <belay/runtime/detail/frame_pool.hpp>
+#include <belay/runtime/detail/lambda_type.hpp>
 #include <belay/runtime/detail/result_slot.hpp>
 #include <belay/runtime/operation.hpp>
 
@@ -45,6 +46,9 @@ std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept;
 void report_never_awaited(std::source_location made) noexcept;
 /// A named, immediate, explained failure: prints and aborts.
 [[noreturn]] void misuse(const char* what) noexcept;
+
+/// `owner` of a frame that has not started and refers to the captures of a lambda.
+inline std::coroutine_handle<> borrows_captures;
 
 /// Ends a frame: on to the awaiting frame, or to the record when this was its root.
 struct final_awaiter {
@@ -100,7 +104,7 @@ public:
 };
 
 template <class T>
-class promise final : public promise_common<T> {
+class promise : public promise_common<T> {
 public:
     // Not an inherited constructor: its default argument would give this line and not the coroutine's.
     explicit promise(std::source_location made = std::source_location::current()) noexcept : promise_common<T>{made} {}
@@ -113,11 +117,22 @@ public:
 };
 
 template <>
-class promise<void> final : public promise_common<void> {
+class promise<void> : public promise_common<void> {
 public:
     explicit promise(std::source_location made = std::source_location::current()) noexcept : promise_common<void>{made} {}
     task<void> get_return_object() noexcept;
     static void return_void() noexcept {}
+};
+
+/// The promise of a coroutine that is the call of a lambda F, or has a reference to one as its first parameter: its frame refers to
+/// the lambda object, and a temporary one ends with the statement. Whether F has captures is known only when F is complete, which
+/// it is when this constructor is instantiated.
+template <class T, class F>
+class lambda_promise final : public promise<T> {
+public:
+    explicit lambda_promise(std::source_location made = std::source_location::current()) noexcept : promise<T>{made} {
+        if constexpr (!std::is_empty_v<F>) this->owner = &borrows_captures;
+    }
 };
 
 template <class T>
@@ -219,6 +234,13 @@ struct task_access {
         p.owner = &t.frame_;
         rec.leaf = &p;
     }
+    /// Where a task that has not started was made, if it is the call of a lambda with captures.
+    template <class T>
+    static const std::source_location* made_by_lambda(const task<T>& t) noexcept {
+        if (!t.frame_) return nullptr;
+        const promise_base& p = t.typed().promise();
+        return p.owner == &borrows_captures ? &p.site : nullptr;
+    }
     template <class T>
     static result_slot<T>& result(task<T>& t) noexcept {
         return t.typed().promise().result;
@@ -231,5 +253,12 @@ struct task_access {
 
 }  // namespace detail
 }  // namespace belay
+
+// Of a lambda's call the first argument is the lambda object, by reference.
+template <class T, class F, class... Args>
+    requires belay::detail::is_lambda<std::remove_const_t<F>>
+struct std::coroutine_traits<belay::task<T>, F&, Args...> {
+    using promise_type = belay::detail::lambda_promise<T, F>;
+};
 
 #include <belay/runtime/foreign.hpp>  // completes foreign_awaiter

@@ -134,4 +134,22 @@ report describe_never_awaited(std::source_location made) {
     return r;
 }
 
+report describe_borrowed_captures(std::source_location made, std::source_location spawned) {
+    report r;
+    r.kind = guardrail::borrowed_captures;
+    r.what = "a task was spawned that refers to the captures of a lambda, which may be gone when it runs";
+    r.where.push_back({report_stack::shape::list,
+                       "the task is this call of a lambda",
+                       {{function_text(made.function_name()), place_text(made), "", false}}});
+    r.spawned = site_text(spawned);
+    r.why =
+        "captures live in the lambda object, not in the coroutine's frame: a temporary lambda is destroyed at the end of the\n"
+        "statement that calls it, before the task has begun.";
+    r.fix =
+        "spawn the lambda, not its call: scope.spawn(lambda, arguments...) keeps a copy as long as the task; or hand over\n"
+        "what it needs as parameters. If the lambda outlives the scope: scope.spawn(std::ref(lambda), arguments...).";
+    r.silence = "BELAY_GUARDRAILS=capture=log or capture=off";
+    return r;
+}
+
 }  // namespace belay::detail

@@ -16,6 +16,7 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
 report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total);
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
 report describe_never_awaited(std::source_location made);
+report describe_borrowed_captures(std::source_location made, std::source_location spawned);
 
 /// "std::system_error: connect: Connection refused", nested exceptions included.
 std::string error_text(const std::exception_ptr& error);

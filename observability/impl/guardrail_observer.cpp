@@ -113,6 +113,11 @@ void guardrail_observer::never_awaited(std::source_location made) noexcept {
     raise(guardrail::never_awaited, place_hash{}.add(made).value(), [&] { return describe_never_awaited(made); });
 }
 
+void guardrail_observer::captures_borrowed(std::source_location made, std::source_location spawned) noexcept {
+    raise(guardrail::borrowed_captures, place_hash{}.add(made).add(spawned).value(),
+          [&] { return describe_borrowed_captures(made, spawned); });
+}
+
 namespace {
 
 guardrails::policy initial_process_policy() noexcept {

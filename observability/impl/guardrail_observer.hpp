@@ -22,6 +22,7 @@ public:
                       std::size_t total) noexcept override;
     void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;
     void never_awaited(std::source_location made) noexcept override;
+    void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
 
     void set_policy(const guardrails::policy& policy) noexcept;

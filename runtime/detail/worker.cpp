@@ -207,15 +207,18 @@ void worker::serve() noexcept {
 void worker::poll(record* rec) noexcept {
     worker_counters::bump(counters.polls);
     budget_ = budget_per_poll;
-    // On 1 poll in 16: how long tasks run, scaled up.
-    bool sampled = (tick_ & 15U) == 3;
+    // On 1 poll in 61: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. An odd number, because
+    // the lanes are served in turns of even ones.
+    constexpr unsigned sampling = 61;
+    bool sampled = ++unsampled_ == sampling;
+    if (sampled) unsampled_ = 0;
     std::int64_t began = sampled ? now_ns() : 0;
     current_.store(rec, std::memory_order_relaxed);
     auto epoch = epoch_.load(std::memory_order_relaxed);  // written by this thread only
     epoch_.store(epoch + 1, std::memory_order_release);  // pairs with the watchdog's acquire: `current_` is set
     resume_chain(rec);
     epoch_.store(epoch + 2, std::memory_order_release);
-    if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * 16);
+    if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * sampling);
     if (this_thread_guards().count != 0) [[unlikely]]
         report_held_guards(rec);
     current_.store(nullptr, std::memory_order_relaxed);
@@ -224,7 +227,7 @@ void worker::poll(record* rec) noexcept {
     }
 }
 
-void worker::resume_chain(record* rec) noexcept {
+[[gnu::always_inline]] inline void worker::resume_chain(record* rec) noexcept {
     while (rec != nullptr) {
         if (abandoned.load(std::memory_order_relaxed)) [[unlikely]]
             return;  // poll() parks

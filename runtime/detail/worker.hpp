@@ -141,6 +141,7 @@ private:
     const unsigned index_;
     unsigned tick_ = 0;
     unsigned turn_tick_ = 0;
+    unsigned unsampled_ = 0;  // polls since the last one whose time was taken
     int budget_ = 0;
     int lifo_streak_ = 0;
     bool searching_ = false;

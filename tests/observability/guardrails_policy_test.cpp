@@ -69,7 +69,7 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
     EXPECT_EQ(
         refusal_of("stal=log"),
-        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, all");
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, capture, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
@@ -99,7 +99,8 @@ TEST(GuardrailPolicy, TheEnvironmentIsAppliedOnTop) {
     ::unsetenv("BELAY_GUARDRAILS");
 }
 
-TEST(GuardrailPolicy, LostErrorsNeverPanicByDefaultBecauseIsolateScopesExpectThem) {
+TEST(GuardrailPolicy, WhatMayBeRightNeverPanicsByDefault) {
+    EXPECT_EQ(guardrails::default_policy()[guardrail::borrowed_captures].then, action::log);
     EXPECT_EQ(guardrails::default_policy()[guardrail::lost_error].then, action::log);
     EXPECT_GE(guardrails::default_policy()[guardrail::blocked_worker].threshold, 50ms);
 }

@@ -141,6 +141,22 @@ TEST(NeverAwaited, TasksThatRanOrWereMovedAreSilent) {
     EXPECT_EQ(captured.sink->written(), 0U);
 }
 
+TEST(NeverAwaited, TheCallOfALambdaWithCapturesIsNamedByItsPlaceToo) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    auto before = std::source_location::current().line();
+    rt.block_on([]() -> task<> {
+        int captured_value = 1;
+        auto make = [captured_value]() -> task<int> { co_return captured_value; };
+        { auto dropped = make(); }
+        co_return;
+    });
+    auto reports = captured.sink->of(guardrail::never_awaited);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].to_text().find("guardrails_tasks_test.cpp:" + std::to_string(before + 3)), std::string::npos)
+        << reports[0].to_text();
+}
+
 TEST(NeverAwaited, ATaskThatAStopDestroysIsSilent) {
     test::captured_reports captured;
     runtime rt{with_policy("all=log")};
@@ -154,6 +170,105 @@ TEST(NeverAwaited, ATaskThatAStopDestroysIsSilent) {
     while (!started) std::this_thread::yield();
     EXPECT_TRUE(rt.shutdown(60s).clean());
     EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+// ---- borrowed captures -----------------------------------------------------------------------------------------
+
+/// How often a program in a scope is reported; `program(scope&)` spawns.
+template <class F>
+std::vector<report> reports_of_borrowing(F program) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    rt.block_on(with_scope([&](scope& s) -> task<> {
+        program(s);
+        co_return;
+    }));
+    return captured.sink->of(guardrail::borrowed_captures);
+}
+
+task<> add_to(int& sum, int by) {
+    sum += by;
+    co_return;
+}
+
+TEST(BorrowedCaptures, ASpawnedCallOfALambdaIsNamedWithBothPlaces) {
+    int seen = 0;
+    // It outlives the scope here, so that the report is the only harm.
+    auto first = std::source_location::current().line() + 1;
+    auto lambda = [&seen](int by) -> task<> { co_await add_to(seen, by); };
+    auto reports = reports_of_borrowing([&](scope& s) { s.spawn(lambda(2)); });
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    auto line = [](auto number) { return "guardrails_tasks_test.cpp:" + std::to_string(number); };
+    EXPECT_NE(reports[0].where.at(0).frames.at(0).place.find(line(first)), std::string::npos) << reports[0].to_text();
+    EXPECT_NE(reports[0].spawned.find(line(first + 1)), std::string::npos) << reports[0].to_text();
+    EXPECT_EQ(seen, 2) << "a report changes nothing";
+}
+
+TEST(BorrowedCaptures, EveryWayToSpawnATaskLooks) {
+    int seen = 0;
+    auto lambda = [&seen]() -> task<> {
+        ++seen;
+        co_return;
+    };
+    EXPECT_EQ(reports_of_borrowing([&](scope& s) { (void)s.try_spawn(lambda()); }).size(), 1U);
+    EXPECT_EQ(reports_of_borrowing([&](scope& s) { s.spawn_on(worker_index{0}, lambda()); }).size(), 1U);
+    EXPECT_EQ(reports_of_borrowing([&](scope& s) { s.spawn([&]() -> task<> { co_await s.spawn_when_free(lambda()); }); }).size(),
+              1U);
+    test::captured_reports captured;
+    {
+        runtime rt{with_policy("all=log")};
+        rt.spawn(lambda());
+    }
+    EXPECT_EQ(captured.sink->of(guardrail::borrowed_captures).size(), 1U);
+    EXPECT_EQ(seen, 4);
+}
+
+struct counter {
+    int value = 0;
+    task<> add(int by) {
+        value += by;
+        co_return;
+    }
+    [[nodiscard]] task<> look() const { co_return; }
+    task<> operator()() const { co_return; }
+};
+template <class F>
+task<> keeps(F f) {
+    co_await f();
+}
+template <class F>
+struct holder {
+    F f;
+    task<> run() const { co_await f(); }
+};
+task<> of_place(std::source_location) { co_return; }
+
+TEST(BorrowedCaptures, WhatKeepsItsLambdaOrHasNoneIsSilent) {
+    int seen = 0;
+    auto lambda = [&seen](int by) -> task<> {
+        seen += by;
+        co_return;
+    };
+    counter object;
+    auto adds_one = [&]() -> task<> { co_await lambda(1); };
+    holder<decltype(adds_one)> held{adds_one};
+    auto reports = reports_of_borrowing([&](scope& s) {
+        s.spawn(lambda, 1);
+        s.spawn(std::ref(lambda), 1);
+        s.spawn([]() -> task<> { co_return; }());
+        s.spawn(object.add(1));
+        s.spawn(std::as_const(object).look());
+        s.spawn(object());
+        s.spawn(keeps(adds_one));
+        s.spawn(held.run());
+        s.spawn([&] { return lambda(1); });
+        s.spawn(of_place(std::source_location::current()));
+        s.spawn([&]() -> task<> { co_await [&]() -> task<> { co_await lambda(1); }(); });
+    });
+    EXPECT_EQ(reports.size(), 0U);
+    EXPECT_EQ(seen, 6);
+    EXPECT_EQ(object.value, 1);
 }
 
 }  // namespace

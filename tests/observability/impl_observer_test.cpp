@@ -130,7 +130,8 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     observer->tasks_leaked("test", "shutdown", {&task, 1}, 1);
     observer->error_lost("connections", std::source_location::current(), std::make_exception_ptr(std::runtime_error("reset")));
     observer->never_awaited(std::source_location::current());
-    ASSERT_EQ(captured.sink->written(), 4U);
+    observer->captures_borrowed(std::source_location::current(), std::source_location::current());
+    ASSERT_EQ(captured.sink->written(), 5U);
     for (std::size_t i = 1; i < guardrail_count; ++i) {
         auto reports = captured.sink->of(static_cast<guardrail>(i));
         ASSERT_EQ(reports.size(), 1U) << to_string(static_cast<guardrail>(i));

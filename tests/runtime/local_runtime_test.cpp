@@ -499,6 +499,16 @@ struct for_ever {
     static void await_resume() noexcept {}
 };
 
+/// A yield that does not look at the stop.
+struct deaf_yield : detail::native_awaitable {
+    static bool await_ready() noexcept { return false; }
+    template <class P>
+    static void await_suspend(std::coroutine_handle<P> h) noexcept {
+        detail::schedule_fair(*h.promise().rec);
+    }
+    static void await_resume() noexcept {}
+};
+
 TEST_F(LocalRuntime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
     captured_reports captured;
     {
@@ -514,14 +524,6 @@ TEST_F(LocalRuntime, ATaskThatCannotBeStoppedIsAbandonedCountedAndReported) {
 TEST_F(LocalRuntime, ATaskThatIgnoresTheStopDoesNotKeepAShutdownForEver) {
     captured_reports captured;
     local_runtime rt{{.name = "abandoning", .guardrails = "stall=off,leak=log"}};
-    // A yield that does not look at the stop.
-    struct deaf_yield : detail::native_awaitable {
-        static bool await_ready() noexcept { return false; }
-        static void await_suspend(std::coroutine_handle<detail::promise<void>> h) noexcept {
-            detail::schedule_fair(*h.promise().rec);
-        }
-        static void await_resume() noexcept {}
-    };
     rt.spawn([]() -> task<> {
         for (;;) co_await deaf_yield{};
     });

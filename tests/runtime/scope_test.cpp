@@ -206,10 +206,10 @@ TEST_F(Scope, ArgumentsAndCapturesBelongToTheTask) {
 }
 
 TEST_F(Scope, TakesATaskOver) {
-    std::atomic<int> ran{0};
+    static std::atomic<int> ran{0};
     run([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-            auto work = [&]() -> task<int> {
+            auto work = []() -> task<int> {
                 ++ran;
                 co_return 3;
             };
