@@ -218,7 +218,7 @@ def main():
         directory = cleanup.enter_context(tempfile.TemporaryDirectory())
         file = directory + "/socket"
         redis = server([arguments.redis, "--port", "0", "--unixsocket", file, "--dir", directory, "--save", "", "--appendonly", "no"],
-                       "ready to accept connections at", file)
+                       "[Rr]eady to accept connections", file)
         cleanup.callback(redis.program.kill)
         ours = server([arguments.ours, "--port", "0"], r"listening on 127\.0\.0\.1:(\d+)")
         cleanup.callback(ours.program.kill)

@@ -31,7 +31,9 @@ TEST(Fifo, LetsAMemberGoFromTheFrontTheMiddleAndTheEnd) {
         q.remove(m[gone]);
         EXPECT_EQ(q.size(), 2U);
         for (int i = 0; i < 3; ++i) {
-            if (i != gone) EXPECT_EQ(q.pop(), &m[i]);
+            if (i != gone) {
+                EXPECT_EQ(q.pop(), &m[i]);
+            }
         }
         EXPECT_TRUE(q.empty());
         q.push(m[gone]);  // and come again

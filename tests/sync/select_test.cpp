@@ -326,7 +326,7 @@ TEST_F(Select, TheErrorOfAJoinedTaskIsThrown) {
 
 TEST_F(Select, AStoppedTaskIsJoinedAsStoppedOrAsEmpty) {
     runtime.block_on([]() -> task<> {
-        co_await belay::with_scope([](belay::scope& s) -> task<> {
+        co_await belay::with_scope([](belay::scope&) -> task<> {
             belay::event never;
             belay::join_handle<int> child;
             co_await belay::with_scope([&](belay::scope& inner) -> task<> {
