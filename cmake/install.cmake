@@ -14,11 +14,13 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/belay.hpp")
 endif()
 
 set(belay_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/belay)
-install(TARGETS belay belay_asio belay_prometheus EXPORT belayTargets)
+install(TARGETS belay belay_asio belay_prometheus belay_guard belay_guard_preload EXPORT belayTargets
+    OBJECTS DESTINATION ${CMAKE_INSTALL_LIBDIR}/belay)
 install(EXPORT belayTargets NAMESPACE belay:: DESTINATION ${belay_package_dir})
 configure_package_config_file(cmake/belayConfig.cmake.in "${PROJECT_BINARY_DIR}/package/belayConfig.cmake"
     INSTALL_DESTINATION ${belay_package_dir})
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/belayConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES cmake/belayStaticGuardrails.cmake cmake/belay.clang-tidy DESTINATION ${belay_package_dir})
 install(FILES "${PROJECT_BINARY_DIR}/package/belayConfig.cmake" "${PROJECT_BINARY_DIR}/package/belayConfigVersion.cmake"
     DESTINATION ${belay_package_dir})
 

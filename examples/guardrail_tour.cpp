@@ -14,7 +14,9 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -183,12 +185,56 @@ void borrowed_captures(tour_guide& guide) {
     guide.finish();
 }
 
+// ---- 8, 9: what belay::guard sees, which this program is linked with ---------------------------------------------
+
+void any_lock_across_suspension(tour_guide& guide) {
+    guide.next("any lock held across co_await");
+    belay::runtime runtime{tour_options(1)};
+    std::mutex mutex;
+    runtime.block_on([&]() -> belay::task<> {
+        std::scoped_lock lock{mutex};
+        co_await belay::yield();
+    });
+    guide.finish();
+}
+
+void blocking_call(tour_guide& guide) {
+    guide.next("a call that puts the worker to sleep");
+    {
+        belay::runtime runtime{tour_options(2)};
+        runtime.block_on([]() -> belay::task<> {
+            std::this_thread::sleep_for(20ms);  // far below what the watchdog looks for
+            co_return;
+        });
+    }  // it is reported when the task is back at its worker
+    guide.finish();
+}
+
+// ---- 10: a task that does not see that it is asked to stop -------------------------------------------------------
+
+void stop_ignored(tour_guide& guide) {
+    guide.next("a task that ignores its stop");
+    auto options = tour_options(2);
+    options.guardrails = "all=log,stall=off,stop=log:50ms";
+    belay::runtime runtime{options};
+    runtime.block_on([&]() -> belay::task<> {
+        std::atomic<bool> started{false};
+        co_await belay::with_scope({.name = "searches"}, [&](belay::scope& scope) -> belay::task<> {
+            scope.spawn([&] { return poll_forever(guide, started); });
+            while (!started.load()) co_await belay::yield();
+            scope.request_stop();  // it is asked at suspensions only, and has none
+        });
+    });
+    guide.finish();
+}
+
 }  // namespace
 
 int main() {
     auto guide = std::make_shared<tour_guide>();
     belay::guardrails::set_sink(guide);
-    constexpr std::array stops{hog, blocking_read, lock_across_suspension, leak, lost_error, never_awaited, borrowed_captures};
+    constexpr std::array stops{hog,           blocking_read,     lock_across_suspension,     leak,          lost_error,
+                               never_awaited, borrowed_captures, any_lock_across_suspension, blocking_call, stop_ignored};
     for (auto* stop : stops) stop(*guide);
     std::printf("\n%d of %zu mistakes were caught\n", guide->found(), stops.size());
     belay::guardrails::set_sink(nullptr);

@@ -22,19 +22,21 @@ struct report;
 enum class guardrail : std::uint8_t {
     blocked_worker,           ///< "stall": one poll holds a worker for longer than the threshold
     guard_across_suspension,  ///< "lock": a task suspends while it holds a synchronous lock
+    blocking_call,            ///< "block": a task sleeps in a call of the C library; needs belay::guard
+    stop_ignored,             ///< "stop": tasks of a stopped scope that do not end
     task_leak,                ///< "leak": tasks that are still there when they have to be gone
     lost_error,               ///< "error": an exception that nobody will see
     never_awaited,            ///< "await": a task object destroyed before it ran
     borrowed_captures         ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
 };
-inline constexpr std::size_t guardrail_count = 6;
+inline constexpr std::size_t guardrail_count = 8;
 
 /// The name in reports and metrics: "blocked_worker", ...
 std::string_view to_string(guardrail kind) noexcept;
 
 namespace guardrails {
 
-/// The word for it in a policy: "stall", "lock", "leak", "error", "await", "capture".
+/// The word for it in a policy: "stall", "lock", "block", "stop", "leak", "error", "await", "capture".
 std::string_view policy_word(guardrail kind) noexcept;
 
 /// What happens besides counting, which always happens.
@@ -48,7 +50,7 @@ std::string_view to_string(action what) noexcept;
 
 struct rule {
     action then = action::log;
-    std::chrono::nanoseconds threshold{0};  ///< of `blocked_worker`; zero for the others
+    std::chrono::nanoseconds threshold{0};  ///< of `blocked_worker`, `blocking_call` and `stop_ignored`; zero for the others
     bool operator==(const rule&) const = default;
 };
 
@@ -65,12 +67,17 @@ struct policy {
 policy default_policy() noexcept;
 
 /// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
-/// stands for every guardrail; `stall` takes a threshold (ns, us, ms, s). Throws std::invalid_argument that names the wrong
+/// stands for every guardrail; `stall`, `block` and `stop` take a threshold (ns, us, ms, s; `block` also
+/// `any`: every call that could have slept, whether it did or not). Throws std::invalid_argument that names the wrong
 /// word and the words that are accepted.
 policy parse_policy(std::string_view text, const policy& base);
 
 /// default_policy(), changed by `text`, changed by BELAY_GUARDRAILS in the environment. Throws as parse_policy().
 policy effective_policy(std::string_view text);
+
+/// True if belay::guard stands in front of the C library's locks and blocking calls in this process: it is linked to the program or
+/// preloaded, and of the same version, and a runtime has been made.
+bool guard_attached() noexcept;
 
 /// Changes the policy for what happens outside any runtime, such as a task that is destroyed on a thread that is no worker.
 /// Starts as effective_policy(""). Throws as parse_policy().

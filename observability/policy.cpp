@@ -20,6 +20,8 @@ std::string_view to_string(guardrail kind) noexcept {
     switch (kind) {
     case guardrail::blocked_worker: return "blocked_worker";
     case guardrail::guard_across_suspension: return "guard_across_suspension";
+    case guardrail::blocking_call: return "blocking_call";
+    case guardrail::stop_ignored: return "stop_ignored";
     case guardrail::task_leak: return "task_leak";
     case guardrail::lost_error: return "lost_error";
     case guardrail::never_awaited: return "never_awaited";
@@ -44,7 +46,7 @@ constexpr bool release_build = true;
 constexpr bool release_build = false;
 #endif
 
-constexpr std::string_view guardrail_words = "stall, lock, leak, error, await, capture, all";
+constexpr std::string_view guardrail_words = "stall, lock, block, stop, leak, error, await, capture, all";
 constexpr std::string_view action_words = "off, log, panic, callback";
 
 bool under_valgrind() noexcept {
@@ -99,8 +101,11 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
     auto kind = find_guardrail(word);
     if (!kind && word != "all") refuse(whole, quoted(word) + " is not a guardrail; accepted: " + std::string{guardrail_words});
     if (colon != std::string_view::npos) {
-        if (kind != guardrail::blocked_worker) refuse(whole, quoted(word) + " takes no threshold; only stall does");
-        to[*kind].threshold = parse_duration(trim(value.substr(colon + 1)), whole);
+        auto threshold = trim(value.substr(colon + 1));
+        if (kind != guardrail::blocked_worker && kind != guardrail::blocking_call && kind != guardrail::stop_ignored)
+            refuse(whole, quoted(word) + " takes no threshold; only stall, block and stop do");
+        bool any = kind == guardrail::blocking_call && threshold == "any";
+        to[*kind].threshold = any ? std::chrono::nanoseconds{0} : parse_duration(threshold, whole);
     }
     for (std::size_t i = 0; i < guardrail_count; ++i)
         if (!kind || *kind == static_cast<guardrail>(i)) to.rules[i].then = then;
@@ -112,6 +117,8 @@ std::string_view policy_word(guardrail kind) noexcept {
     switch (kind) {
     case guardrail::blocked_worker: return "stall";
     case guardrail::guard_across_suspension: return "lock";
+    case guardrail::blocking_call: return "block";
+    case guardrail::stop_ignored: return "stop";
     case guardrail::task_leak: return "leak";
     case guardrail::lost_error: return "error";
     case guardrail::never_awaited: return "await";
@@ -136,6 +143,8 @@ policy default_policy() noexcept {
     result[guardrail::lost_error].then = action::log;
     result[guardrail::borrowed_captures].then = action::log;
     result[guardrail::blocked_worker].threshold = (release_build ? 100ms : 50ms) * (slow_build || under_valgrind() ? 10 : 1);
+    result[guardrail::blocking_call].threshold = 1ms * (slow_build || under_valgrind() ? 10 : 1);
+    result[guardrail::stop_ignored].threshold = 5s * (slow_build || under_valgrind() ? 10 : 1);
     return result;
 }
 

@@ -14,6 +14,8 @@ std::string_view title_of(guardrail kind) noexcept {
     switch (kind) {
     case guardrail::blocked_worker: return "blocked-worker";
     case guardrail::guard_across_suspension: return "guard-across-suspension";
+    case guardrail::blocking_call: return "blocking-call";
+    case guardrail::stop_ignored: return "stop-ignored";
     case guardrail::task_leak: return "task-leak";
     case guardrail::lost_error: return "lost-error";
     case guardrail::never_awaited: return "never-awaited";

@@ -3,6 +3,7 @@
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 
@@ -49,6 +50,7 @@ blocking_core::blocking_core(blocking_options options, pool_kind kind) : options
 }
 
 blocking_core::submission blocking_core::submit(blocking_job& job, when_full policy) noexcept {
+    own_code mine;
     std::unique_lock guard(lock_);
     // The thread is made before the job is in a queue, because from then on the job may be taken, run and freed at any moment.
     // Others may queue and take meanwhile, so it is asked again.
@@ -86,6 +88,7 @@ blocking_core::submission blocking_core::submit(blocking_job& job, when_full pol
 }
 
 blocking_core::withdrawal blocking_core::withdraw(blocking_job& job, reason why) noexcept {
+    own_code mine;
     std::scoped_lock guard(lock_);
     auto found = withdrawal::removed;
     switch (job.place_) {
@@ -144,6 +147,7 @@ void blocking_core::thread_main() noexcept {
     if (!kind_.cpus.empty()) run_on(kind_.cpus);  // a pinned worker has made it; if it is refused it shares the worker's CPU
     // Of this thread alone, although POSIX would have it of the process. To become nicer is always allowed.
     if (kind_.niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kind_.niceness);
+    own_code mine;
     std::unique_lock guard(lock_);
     --idle_;  // counted by submit()
     while (blocking_job* job = take(guard)) {
@@ -162,6 +166,7 @@ void blocking_core::thread_main() noexcept {
 }
 
 std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
+    own_code mine;
     std::unique_lock guard(lock_);
     closed_ = true;
     work_.notify_all();
@@ -175,6 +180,7 @@ std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
 }
 
 blocking_pool_metrics blocking_core::metrics() const {
+    own_code mine;
     std::scoped_lock guard(lock_);
     return {.name = options_.name,
             .threads = threads_,

@@ -2,6 +2,7 @@
 // implements it; `runtime` only knows this page.
 #pragma once
 
+#include <belay/runtime/detail/call_place.hpp>
 #include <belay/runtime/stop.hpp>
 
 #include <array>
@@ -46,7 +47,27 @@ struct worker_stall {
 
 struct held_lock {
     const void* lock = nullptr;
-    std::source_location site;
+    std::source_location site;                            ///< no line: only the callers are known
+    detail::call_place callers;
+};
+
+/// A task called a function of the C library that blocked its worker. Found by belay::guard.
+struct blocking_call {
+    std::string_view function;
+    int fd = -1;                                          ///< what it waited for, or -1
+    std::chrono::nanoseconds elapsed{};
+    bool slept = false;                                   ///< the kernel put the thread to sleep
+    detail::call_place callers;
+};
+
+/// A scope that was stopped and has not ended.
+struct ignored_stop {
+    std::string_view runtime;
+    std::string_view scope;
+    stop_reason why = stop_reason::none;
+    std::chrono::nanoseconds elapsed{};                   ///< since it was stopped
+    std::span<const task_snapshot> tasks;                 ///< some of those that are left
+    std::size_t total = 0;                                ///< all of them
 };
 
 /// What a runtime tells its observer. Every function may be called from any thread, the watchdog's included, while workers
@@ -67,9 +88,13 @@ public:
     virtual void worker_stalled(const worker_stall& stall) noexcept = 0;
     /// A task suspended while it held synchronous locks. On the worker, right after the suspension.
     virtual void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept = 0;
+    /// On the worker, after the call. `task` is as it stands in the call.
+    virtual void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept = 0;
     /// Tasks that were still alive when they had to be gone: at shutdown after the grace.
     virtual void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                               std::size_t total) noexcept = 0;
+    /// The watchdog saw a scope that has not ended `stop_limit()` after its stop and after the last cleanup in it had its grace. Once.
+    virtual void stop_ignored(const ignored_stop& stop) noexcept = 0;
     /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
     virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
     /// A task object was destroyed before it ever ran.
@@ -79,6 +104,8 @@ public:
 
     /// How long one poll may take before it is reported; zero switches the watchdog's reports off.
     [[nodiscard]] virtual std::chrono::nanoseconds stall_threshold() const noexcept = 0;
+    /// How long a stopped scope may take to end before it is reported; zero: for ever.
+    [[nodiscard]] virtual std::chrono::nanoseconds stop_limit() const noexcept = 0;
 };
 
 /// Makes the observer of a runtime. `policy` is runtime_options::guardrails; `BELAY_GUARDRAILS` in the environment is

@@ -1,9 +1,13 @@
 #include <belay/runtime/scope.hpp>
 
+#include <belay/runtime/detail/overdue_stop.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/token_registry.hpp>
+#include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -22,7 +26,12 @@ scope::scope(detail::runtime_core& core, const scope_options& o) : options_{o}, 
         throw std::invalid_argument("belay: scope_options.max_tasks must be between 1 and 4,000,000,000");
 }
 
-scope::~scope() { delete[] shards_.load(std::memory_order_relaxed); }
+scope::~scope() {
+    // Whoever stopped it has returned, or its walk has let go of the parent: what it wrote is visible.
+    if (listed) [[unlikely]]
+        core_.overdue.remove(*this);
+    delete[] shards_.load(std::memory_order_relaxed);
+}
 
 // ---- registry --------------------------------------------------------------------------------------------------
 
@@ -75,6 +84,10 @@ void scope::adopt(child_record& child) noexcept {
 void scope::add_children(detail::stop_walk& walk) noexcept {
     // relaxed: only measured. A scope whose last child ends before this is not counted: its stop met nothing.
     stopped_at_ns_.store(detail::now_ns(), std::memory_order_relaxed);
+    if (!is_root_ && core_.dog->watches_stops()) {  // the shutdown looks after the root
+        core_.overdue.add(*this);
+        core_.dog->expect_stop();
+    }
     auto walk_shard = [&](shard& s) {
         std::scoped_lock guard(s.lock);  // a child cannot unlink itself, hence not end, while it is looked at
         for (child_record* c = s.head; c != nullptr; c = c->next_sibling_) walk.add(*c);
@@ -276,6 +289,25 @@ void scope::report_borrowed_captures(std::source_location made, std::source_loca
     core_.watcher->captures_borrowed(made, spawned);
 }
 
+/// Under the lock of the list of stopped scopes, so this one is not destroyed.
+void scope::describe_overdue(detail::overdue_stop& out) noexcept {
+    out.set_scope(options_.name);
+    out.why = node.reason.load(std::memory_order_relaxed);
+    out.total = size();
+    auto add = [&](record& rec) {
+        task_snapshot& to = out.tasks[out.described++];
+        if (detail::snapshot_unpinned(&rec, to)) return;
+        to = {};
+        to.id = rec.id;
+        to.spawned = rec.spawn_site();
+        to.waiting_on = "running or ready";
+    };
+    for_each_pinned(out.tasks.size() - 1, add);
+    if ((pending_.load(std::memory_order_relaxed) & body_unit) == 0) return;
+    ++out.total;
+    add(*body_);
+}
+
 /// Its own deadline stopped something in it, and nothing failed.
 bool scope::overran() const noexcept {
     return !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) &&
@@ -290,6 +322,30 @@ void scope::throw_outcome() {
 
 namespace detail {
 
+bool runtime_core::take_overdue_stop(std::int64_t before_ns, overdue_stop& out) noexcept {
+    const stop_node* found = nullptr;
+    // A scope was listed before those inside of it, so it comes after them: the innermost one that does not end is told of, and
+    // what only waits for it is not.
+    overdue.visit([&](stopped_scope& entry) {
+        auto& s = static_cast<scope&>(entry);
+        if (found != nullptr) {
+            const stop_node* above = found->parent;
+            while (above != nullptr && above != &s.node) above = above->parent;
+            return above != nullptr;
+        }
+        // relaxed: written before it was listed, under the lock.
+        auto since_ns = s.stopped_at_ns_.load(std::memory_order_relaxed);
+        auto cleanup_ns = s.node.cleanup_until_ns.load(std::memory_order_relaxed);
+        bool ended = (s.pending_.load(std::memory_order_relaxed) & (scope::body_unit | (scope::body_unit - 1))) == 0;
+        if (ended || std::max(since_ns, cleanup_ns) > before_ns) return false;
+        found = &s.node;
+        out.since_ns = since_ns;
+        s.describe_overdue(out);
+        return true;
+    });
+    return found != nullptr;
+}
+
 child_record::child_record(scope& parent, std::source_location site) noexcept
     : record{parent.core_, parent.node, site}, scope_{&parent} {}
 
@@ -303,7 +359,7 @@ record* child_record::end_child(outcome how, const std::exception_ptr* error) no
 // ended_, so neither its scope nor its runtime need be there.
 void child_record::request_stop() noexcept {
     stop_walk walk;
-    token_registry* tokens = nullptr;
+    std::stop_source token{std::nostopstate};
     {
         std::scoped_lock guard(join_lock_);
         if (ended() || stop_asked()) return;  // stopped before, by itself or with its scope: that reason stays
@@ -312,12 +368,14 @@ void child_record::request_stop() noexcept {
             std::scoped_lock held(scope_->shard_at(shard_).lock);  // against a snapshot that pins the record meanwhile
             walk.add(*this);
         }
-        tokens = token_registry::hold(node());
+        // Now, because a task that ends at once takes its source with it.
+        if (token_registry* tokens = token_registry::hold(node())) {
+            token = tokens->source_of(*this);
+            tokens->release();
+        }
     }
     walk.run();
-    if (tokens == nullptr) return;
-    tokens->stop(*this);
-    tokens->release();
+    token.request_stop();
 }
 
 // ---- join ------------------------------------------------------------------------------------------------------

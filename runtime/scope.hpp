@@ -8,6 +8,7 @@
 #pragma once
 
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/overdue_stops.hpp>
 #include <belay/runtime/detail/spawned.hpp>
 #include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/join_handle.hpp>
@@ -62,11 +63,12 @@ auto make_start(scope& s, F&& f, Args&&... args);
 template <class F, class... Args>
 class spawn_when_free_awaiter;
 struct scope_access;
+struct overdue_stop;
 }  // namespace detail
 
 /// A set of tasks that are joined together. Made by with_scope; handed to its body by reference. spawn and request_stop are
 /// thread-safe as long as the scope lives, which a living child or the body guarantees.
-class scope final : private detail::group {
+class scope final : private detail::group, private detail::stopped_scope {
 public:
     using options = scope_options;
 
@@ -268,6 +270,7 @@ private:
     void for_each_pinned(std::size_t most, F&& f);
     void open_under(detail::record& parent) noexcept;
     bool suspend_parent(detail::record& parent) noexcept;
+    void describe_overdue(detail::overdue_stop& out) noexcept;
     void report_borrowed_captures(std::source_location made, std::source_location spawned) const noexcept;
     [[nodiscard]] bool overran() const noexcept;
     void throw_outcome();

@@ -1,4 +1,5 @@
 #include <belay/io/asio_driver/impl/asio_port.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/stop_node.hpp>
 
 #include <boost/asio/detail/epoll_reactor.hpp>
@@ -182,6 +183,7 @@ bool asio_port::ready() const noexcept {
 void asio_port::wake() noexcept {
     // release, pairs with wait(). When somebody else woke the port since its last wait(), that is enough.
     if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+    own_code mine;
     if (host_) {
         std::uint64_t one = 1;
         [[maybe_unused]] auto written = ::write(host_->wake_fd, &one, sizeof one);

@@ -1,4 +1,5 @@
 #include <belay/io/asio_driver/impl/attempt.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 
 #include <fcntl.h>
 #include <limits.h>
@@ -25,6 +26,7 @@ constexpr std::size_t most = 0x7fff'f000;
 /// Repeats a call that a signal interrupted, and turns -1 into -errno, "would block" into `not_yet`.
 template <class Call>
 std::int32_t perform(Call call) noexcept {
+    own_code mine;  // no call here waits
     for (;;) {
         auto result = call();
         if (result >= 0) return static_cast<std::int32_t>(result);

@@ -1,5 +1,6 @@
 #include <belay/io/asio_driver/impl/asio_port.hpp>
 #include <belay/io/asio_driver/impl/descriptor_slot.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -73,6 +74,7 @@ void descriptor_slot::unpark(operation_list& out, Predicate selected) noexcept {
 }
 
 void descriptor_slot::wait(io_operation& op, asio_port& port) noexcept {
+    own_code mine;
     std::unique_lock guard{mutex_};
     fruitless_ = 0;
     std::int32_t error = park(op, port);
@@ -82,6 +84,7 @@ void descriptor_slot::wait(io_operation& op, asio_port& port) noexcept {
 
 void descriptor_slot::cancel(io_operation& op) noexcept {
     {
+        own_code mine;
         std::scoped_lock guard{mutex_};
         // Without the bit somebody holds the operation who will see its stop_bit under this lock, or it has its result.
         if ((op.driver_state.load(std::memory_order_relaxed) & waiting_bit) == 0) return;
@@ -93,6 +96,7 @@ void descriptor_slot::cancel(io_operation& op) noexcept {
 }
 
 void descriptor_slot::leave(asio_port& port) noexcept {
+    own_code mine;
     std::scoped_lock guard{mutex_};
     if (home_ == &port) drop();
 }
@@ -100,6 +104,7 @@ void descriptor_slot::leave(asio_port& port) noexcept {
 void descriptor_slot::announced(asio_port& port, std::uint32_t generation, readiness kinds, std::int32_t error) noexcept {
     operation_list held;
     {
+        own_code mine;
         std::scoped_lock guard{mutex_};
         if (generation != generation_) return;  // of a registration that is gone
         if (kinds == by_the_clock) timer_armed_ = false;
@@ -116,6 +121,7 @@ void descriptor_slot::announced(asio_port& port, std::uint32_t generation, readi
         (op->result == not_yet ? again : ended).push(*op);
     }
     {
+        own_code mine;
         std::scoped_lock guard{mutex_};
         fruitless_ = ended.empty() ? fruitless_ + 1 : 0;
         while (io_operation* op = again.pop()) {

@@ -3,6 +3,7 @@
 #include <belay/io/uring/op_state.hpp>
 #include <belay/io/uring/prepare.hpp>
 #include <belay/io/uring/tsan.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 
 #include <linux/io_uring.h>
 #include <sys/eventfd.h>
@@ -188,6 +189,7 @@ void uring_port::wake() noexcept {
     ring_->check_process();
     if (!wake_.notify()) return;
     // The multishot poll sees every write as a new edge, so nobody ever reads the counter; it would take centuries to fill.
+    own_code mine;
     std::uint64_t one = 1;
     [[maybe_unused]] auto written = ::write(wake_fd_, &one, sizeof one);
 }

@@ -56,6 +56,10 @@ std::int64_t thread_allowed_until(int tid) noexcept {
     return 0;
 }
 
+bool this_thread_is_allowed() noexcept {
+    return here.mine != nullptr && here.mine->depth.load(std::memory_order_relaxed) > 0;  // written by this thread only
+}
+
 }  // namespace belay::detail
 
 namespace belay::guardrails {

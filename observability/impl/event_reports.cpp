@@ -1,6 +1,8 @@
 #include <belay/observability/impl/event_reports.hpp>
 
 #include <belay/observability/impl/source_text.hpp>
+#include <belay/observability/impl/symbols.hpp>
+#include <belay/observability/impl/syscall_text.hpp>
 
 #include <cxxabi.h>
 
@@ -35,6 +37,40 @@ void add_nested(std::string& text, const std::exception& error, int depth) {
     }
 }
 
+// As far as the task's own code goes: below it is the executor.
+report_stack callers_text(std::string title, const call_place& callers) {
+    report_stack result{report_stack::shape::native, std::move(title), {}};
+    for (std::uint32_t i = 0; i < callers.depth; ++i) {
+        auto frame = symbolise(callers.callers[i]);
+        if (frame.function.starts_with("belay::detail::worker::")) break;
+        result.frames.push_back(std::move(frame));
+    }
+    return result;
+}
+
+wait_family family_of(const blocking_call& call) noexcept {
+    auto has = [&](std::string_view word) { return call.function.find(word) != std::string_view::npos; };
+    if (has("lockf") || has("flock")) return wait_family::file_lock;
+    if (has("sync")) return wait_family::storage;
+    if (has("poll") || has("select")) return wait_family::multiplexer;
+    if (has("sleep")) return wait_family::sleep;
+    if (has("mutex") || has("rwlock") || has("cond") || has("sem_") || has("futex")) return wait_family::lock;
+    if (has("wait") || has("system")) return wait_family::process;
+    return call.fd >= 0 ? wait_family::descriptor : wait_family::other;
+}
+
+void add_tasks(report& r, std::span<const task_snapshot> tasks, std::size_t total) {
+    for (const auto& task : tasks.first(std::min(tasks.size(), tasks_shown))) {
+        auto stack = async_stack(task, "");
+        stack.title = task_text(task) + ", waits on: " + task.waiting_on + ", spawned at " + site_text(task.spawned);
+        r.where.push_back(std::move(stack));
+    }
+    if (total > r.where.size())
+        r.where.push_back({report_stack::shape::list, "and " + std::to_string(total - r.where.size()) + " more", {}});
+    r.spawned = tasks.empty() ? "an unknown place" : site_text(tasks.front().spawned) + (total > 1 ? ", and others" : "");
+    if (tasks.size() == 1) r.task_id = tasks.front().id, r.task_name = tasks.front().name.data();
+}
+
 }  // namespace
 
 std::string error_text(const std::exception_ptr& error) {
@@ -61,10 +97,14 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
              (ended ? " ended while it held " : " suspended while it held ") +
              counted(locks.size(), "synchronous lock", "synchronous locks");
     report_stack held{report_stack::shape::list, "locked at", {}};
-    for (const auto& lock : locks)
-        held.frames.push_back(
-            {function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
-    r.where.push_back(std::move(held));
+    for (const auto& lock : locks) {
+        if (lock.site.line() == 0)
+            r.where.push_back(callers_text("lock " + address_text(lock.lock) + " was locked at", lock.callers));
+        else
+            held.frames.push_back(
+                {function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
+    }
+    if (!held.frames.empty()) r.where.push_back(std::move(held));
     if (!ended) r.where.push_back(async_stack(task, "suspended here"));
     r.spawned = site_text(task.spawned);
     r.why =
@@ -78,21 +118,55 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     return r;
 }
 
+report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold) {
+    report r;
+    r.kind = guardrail::blocking_call;
+    r.task_id = task.id;
+    r.task_name = task.name.data();
+    std::string function{call.function};
+    r.what = task_text(task) + " called " + function + "()";
+    if (call.slept)
+        r.what += ", which put the worker to sleep: " + duration_text(call.elapsed);
+    else
+        r.what += ", which may put the worker to sleep";
+    r.what += threshold.count() == 0 ? " (every call is reported)" : " (limit " + duration_text(threshold) + ")";
+    auto descriptor = call.fd >= 0 ? "fd=" + describe_descriptor(call.fd) : std::string{};
+    r.facts.push_back({"call", function + "(" + descriptor + ")"});
+    r.where.push_back(callers_text("called by", call.callers));
+    r.where.push_back(async_stack(task, "running here, or in what it called since"));
+    r.spawned = site_text(task.spawned);
+    r.why = "while a worker sleeps it runs no other task: ready tasks, timers and I/O wait until a neighbour takes them over.";
+    r.fix = advice_for(family_of(call));
+    r.silence =
+        "belay::guardrails::allow why{\"...\"}; around the call, or BELAY_GUARDRAILS=block=log, block=off, block=panic:10ms";
+    return r;
+}
+
+report describe_ignored_stop(const ignored_stop& stop) {
+    report r;
+    r.kind = guardrail::stop_ignored;
+    r.runtime = stop.runtime;
+    r.what = counted(stop.total, "task", "tasks") + " of scope \"" + std::string{stop.scope} + "\" did not end within " +
+             duration_text(stop.elapsed) + " of its stop (" + std::string{to_string(stop.why)} + ")";
+    add_tasks(r, stop.tasks, stop.total);
+    r.why =
+        "a stopped scope ends with its last task, and whoever awaits it waits so long. A task is asked at every suspension, but it\n"
+        "has to suspend on something that can be stopped.";
+    r.fix =
+        "look at the innermost frames. A computation: add co_await belay::checkpoint(). A function on a pool: let it take a\n"
+        "std::stop_token. An awaitable of another library: give it what stops it, from a belay::this_task::stop_token() callback.\n"
+        "Cleanup that takes its time: belay::finally or belay::shield, with a grace.";
+    r.silence = "BELAY_GUARDRAILS=stop=log:60s, stop=log or stop=off";
+    return r;
+}
+
 report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total) {
     report r;
     r.kind = guardrail::task_leak;
     r.runtime = runtime;
     r.what =
         counted(total, "task", "tasks") + " of runtime \"" + r.runtime + "\" did not end in time (" + std::string{where} + ")";
-    for (const auto& task : tasks.first(std::min(tasks.size(), tasks_shown))) {
-        auto stack = async_stack(task, "");
-        stack.title = task_text(task) + ", waits on: " + task.waiting_on + ", spawned at " + site_text(task.spawned);
-        r.where.push_back(std::move(stack));
-    }
-    if (total > r.where.size())
-        r.where.push_back({report_stack::shape::list, "and " + std::to_string(total - r.where.size()) + " more", {}});
-    r.spawned = tasks.empty() ? "an unknown place" : site_text(tasks.front().spawned) + (total > 1 ? ", and others" : "");
-    if (tasks.size() == 1) r.task_id = tasks.front().id, r.task_name = tasks.front().name.data();
+    add_tasks(r, tasks, total);
     r.why =
         "a task that outlives its scope keeps its frames, buffers and references: whatever they point to must not be\n"
         "destroyed, so it is leaked.";

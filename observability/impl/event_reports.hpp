@@ -4,6 +4,7 @@
 #include <belay/observability/report.hpp>
 #include <belay/runtime/observer.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <source_location>
@@ -13,6 +14,8 @@
 namespace belay::detail {
 
 report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks);
+report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold);
+report describe_ignored_stop(const ignored_stop& stop);
 report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total);
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
 report describe_never_awaited(std::source_location made);

@@ -2,10 +2,13 @@
 
 #include <belay/observability/impl/allow_registry.hpp>
 #include <belay/observability/impl/event_reports.hpp>
+#include <belay/observability/impl/guard_attach.hpp>
 #include <belay/observability/impl/source_text.hpp>
 #include <belay/observability/impl/stall_report.hpp>
+#include <belay/observability/impl/symbols.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -17,6 +20,11 @@ std::uint64_t place_of(const task_snapshot& task) noexcept {
     hash.add(task.spawned);
     if (task.depth > 0) hash.add(task.stack[0]);
     return hash.value();
+}
+
+/// Two are enough to tell places apart, and are the same after a restart.
+void add_callers(place_hash& place, const call_place& callers) noexcept {
+    for (std::uint32_t i = 0; i < std::min<std::uint32_t>(callers.depth, 2); ++i) place.add(module_offset(callers.callers[i]));
 }
 
 /// The time after the last `allow` of the poll counts against its task, the time before does not.
@@ -43,6 +51,11 @@ void guardrail_observer::set_policy(const guardrails::policy& policy) noexcept {
 
 std::chrono::nanoseconds guardrail_observer::stall_threshold() const noexcept {
     auto rule = rule_of(guardrail::blocked_worker);
+    return rule.then == guardrails::action::off ? std::chrono::nanoseconds{0} : rule.threshold;
+}
+
+std::chrono::nanoseconds guardrail_observer::stop_limit() const noexcept {
+    auto rule = rule_of(guardrail::stop_ignored);
     return rule.then == guardrails::action::off ? std::chrono::nanoseconds{0} : rule.threshold;
 }
 
@@ -89,9 +102,23 @@ void guardrail_observer::worker_stalled(const worker_stall& stall) noexcept {
 
 void guardrail_observer::guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept {
     place_hash place;
-    if (!locks.empty()) place.add(locks.front().site);
+    if (!locks.empty()) {
+        place.add(locks.front().site);
+        add_callers(place, locks.front().callers);
+    }
     if (task.depth > 0) place.add(task.stack[0]);
     raise(guardrail::guard_across_suspension, place.value(), [&] { return describe_held_locks(task, locks); });
+}
+
+void guardrail_observer::blocking_called(const task_snapshot& task, const blocking_call& call) noexcept {
+    auto threshold = rule_of(guardrail::blocking_call).threshold;
+    bool any = threshold == std::chrono::nanoseconds{0};
+    if ((!any && (!call.slept || call.elapsed < threshold)) || is_traced()) return;
+    place_hash place;
+    place.add(call.function);
+    add_callers(place, call.callers);
+    if (task.depth > 0) place.add(task.stack[0]);
+    raise(guardrail::blocking_call, place.value(), [&] { return describe_blocking_call(task, call, threshold); });
 }
 
 void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
@@ -100,6 +127,16 @@ void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view
     place.add(where);
     if (!tasks.empty()) place.add(tasks.front().spawned);
     raise(guardrail::task_leak, place.value(), [&] { return describe_leak(runtime, where, tasks, total); });
+}
+
+void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
+    place_hash place;
+    place.add(stop.scope);
+    if (!stop.tasks.empty()) {
+        place.add(stop.tasks.front().spawned);
+        if (stop.tasks.front().depth > 0) place.add(stop.tasks.front().stack[0]);
+    }
+    raise(guardrail::stop_ignored, place.value(), [&] { return describe_ignored_stop(stop); });
 }
 
 void guardrail_observer::error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept {
@@ -139,7 +176,9 @@ guardrail_observer& process_guardrails() noexcept {
 namespace belay {
 
 std::shared_ptr<observer> make_observer(std::string_view runtime, std::string_view policy) {
-    return std::make_shared<detail::guardrail_observer>(std::string{runtime}, guardrails::effective_policy(policy));
+    auto effective = guardrails::effective_policy(policy);
+    detail::attach_guard(effective);
+    return std::make_shared<detail::guardrail_observer>(std::string{runtime}, effective);
 }
 
 observer& process_observer() noexcept { return detail::process_guardrails(); }

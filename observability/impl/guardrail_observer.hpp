@@ -21,9 +21,12 @@ public:
     void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                       std::size_t total) noexcept override;
     void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;
+    void stop_ignored(const ignored_stop& stop) noexcept override;
+    void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept override;
     void never_awaited(std::source_location made) noexcept override;
     void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
+    [[nodiscard]] std::chrono::nanoseconds stop_limit() const noexcept override;
 
     void set_policy(const guardrails::policy& policy) noexcept;
     /// What this runtime's guardrails found.

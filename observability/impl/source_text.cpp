@@ -109,4 +109,9 @@ place_hash& place_hash::add(const std::source_location& at) noexcept {
     return add(std::string_view{at.file_name()}).add(std::string_view{bytes.data(), bytes.size()});
 }
 
+place_hash& place_hash::add(std::uint64_t number) noexcept {
+    for (int byte = 0; byte < 8; ++byte) value_ = (value_ ^ ((number >> (8 * byte)) & 0xffU)) * 0x100000001b3U;
+    return *this;
+}
+
 }  // namespace belay::detail

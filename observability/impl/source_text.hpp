@@ -33,6 +33,7 @@ class place_hash {
 public:
     place_hash& add(std::string_view text) noexcept;
     place_hash& add(const std::source_location& at) noexcept;
+    place_hash& add(std::uint64_t number) noexcept;
     [[nodiscard]] std::uint64_t value() const noexcept { return value_; }
 
 private:

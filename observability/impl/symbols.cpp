@@ -128,6 +128,11 @@ std::string base_name(const char* path) {
 
 bool is_module_address(std::uint64_t address) noexcept { return find_module(address).found; }
 
+std::uint64_t module_offset(std::uint64_t address) noexcept {
+    auto module = find_module(address);
+    return module.found ? address - module.base : 0;
+}
+
 report_frame symbolise(std::uint64_t address) {
     std::array<char, 32> offset{};
     auto module = find_module(address);

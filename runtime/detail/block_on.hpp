@@ -1,6 +1,7 @@
 // The bridge from a plain thread into the runtime: queues a task into the root scope and waits for it.
 #pragma once
 
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/root_record.hpp>
 
 #include <condition_variable>
@@ -32,6 +33,7 @@ public:
 private:
     /// The scope has given it up: the waiting thread may go on, and with it this record.
     void destroy_self() noexcept override {
+        own_code mine;
         std::scoped_lock guard(lock_);
         done_ = true;
         gone_.notify_one();

@@ -4,6 +4,7 @@
 
 #include <belay/runtime/blocking_options.hpp>
 #include <belay/runtime/detail/idle_set.hpp>
+#include <belay/runtime/detail/overdue_stops.hpp>
 #include <belay/runtime/detail/record.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/detail/stop_latency.hpp>
@@ -36,6 +37,7 @@ struct shutdown_report;
 namespace detail {
 
 class blocking_core;
+struct overdue_stop;
 class watchdog;
 class worker;
 
@@ -87,6 +89,9 @@ public:
     worker* resting_stand_in() noexcept;
 
     detail::stop_latency stop_latency;
+    overdue_stops overdue;
+    /// The watchdog: one that was stopped, and whose cleanups were over, before that time. False: there is none.
+    bool take_overdue_stop(std::int64_t before_ns, overdue_stop& out) noexcept;
 
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] runtime_metrics metrics() const;

@@ -1,7 +1,10 @@
-// Which synchronous locks this thread holds. Fed by belay::sync_mutex; read by the worker when a task comes back to it: a
-// task that suspends with an entry here holds a lock across co_await.
+// Which synchronous locks this thread holds. Fed by belay::sync_mutex, and by belay::guard for every lock of the C library; read
+// by the worker when a task comes back to it: a task that suspends with an entry here holds a lock across co_await.
 #pragma once
 
+#include <belay/runtime/detail/call_place.hpp>
+
+#include <algorithm>
 #include <cstdint>
 #include <source_location>
 
@@ -9,7 +12,8 @@ namespace belay::detail {
 
 struct held_guard {
     const void* lock = nullptr;
-    std::source_location site;
+    std::source_location site;  // without a line when only the callers are known
+    call_place callers;
 };
 
 /// One per thread, written by that thread only. When more than `capacity` locks are held the count goes on and the sites
@@ -18,11 +22,29 @@ struct held_guards {
     static constexpr std::uint32_t capacity = 16;
     std::uint32_t count = 0;  // locks held
     std::uint32_t known = 0;  // of them, those with an entry
+    std::uint32_t calls = 0;  // blocking calls of this poll, which the worker keeps
+    std::uint32_t own_code = 0;  // depth of own_code: belay itself locks and calls
     held_guard entries[capacity];
 
+    void add(const void* lock, const call_place& callers) noexcept {
+        held_guard* entry = next();
+        if (entry == nullptr) return;
+        entry->lock = lock;
+        entry->site = {};
+        entry->callers.depth = callers.depth;
+        std::copy_n(callers.callers.begin(), callers.depth, entry->callers.callers.begin());
+    }
     void add(const void* lock, std::source_location site) noexcept {
-        if (known < capacity) entries[known++] = {lock, site};
-        ++count;
+        // belay::guard was there before: it saw the lock inside the sync_mutex, which has the same address.
+        if (known > 0 && entries[known - 1].lock == lock && entries[known - 1].site.line() == 0) {
+            entries[known - 1].site = site;
+            return;
+        }
+        held_guard* entry = next();
+        if (entry == nullptr) return;
+        entry->lock = lock;
+        entry->site = site;
+        entry->callers.depth = 0;
     }
     void remove(const void* lock) noexcept {
         for (std::uint32_t i = known; i-- > 0;) {
@@ -35,9 +57,30 @@ struct held_guards {
         if (count > known) --count;  // one of those without an entry; otherwise it was reported and forgotten
     }
     void forget() noexcept { count = known = 0; }
+
+private:
+    held_guard* next() noexcept {
+        ++count;
+        return known < capacity ? &entries[known++] : nullptr;
+    }
 };
+
+/// What is to be said once the task is back.
+[[nodiscard]] inline bool anything(const held_guards& here) noexcept { return (here.count | here.calls) != 0; }
 
 /// The calling thread's list. Not inlined: a coroutine must not keep a thread-local address across a suspension.
 held_guards& this_thread_guards() noexcept;
+
+/// While one exists, what the thread calls is belay's own doing and no task's. Not across a suspension.
+class own_code {
+public:
+    own_code() noexcept : here_{this_thread_guards()} { ++here_.own_code; }
+    own_code(const own_code&) = delete;
+    own_code& operator=(const own_code&) = delete;
+    ~own_code() { --here_.own_code; }
+
+private:
+    held_guards& here_;
+};
 
 }  // namespace belay::detail

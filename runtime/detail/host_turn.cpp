@@ -96,6 +96,7 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
     }
     if (this_worker() != nullptr) refuse_other_worker(call);
     worker_.pthread.store(self, std::memory_order_relaxed);
+    worker_.stack_top = this;  // a local variable of the function that drives
     worker_.tid.store(this_thread_id(core.process()), std::memory_order_relaxed);
     become_worker();
 }

@@ -12,7 +12,8 @@ constexpr std::string_view name_of_type() noexcept {
     std::string_view text = __PRETTY_FUNCTION__;
     constexpr std::string_view before = "T = ";
     text.remove_prefix(text.find(before) + before.size());
-    return text.substr(0, text.find_first_of(";]"));
+    auto end = text.rfind("; std::string_view");  // GCC says what that is, too
+    return text.substr(0, end != std::string_view::npos ? end : text.rfind(']'));
 }
 
 #if defined(__clang__)

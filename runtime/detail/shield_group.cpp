@@ -49,6 +49,7 @@ void shield_group::start_grace(std::int64_t limit_ns) noexcept {
     std::int64_t own_ns = grace_runs_ ? expiry_ns_ : saturating_add(now_ns(), grace_ns_);
     // relaxed: written before the root scope is marked, and a shield that learns of a stop by shutdown has seen the mark.
     std::int64_t expiry_ns = std::min({own_ns, limit_ns, core.cleanup_limit_ns.load(std::memory_order_relaxed)});
+    node.parent->expect_cleanup(expiry_ns);
     if (std::exchange(grace_runs_, true) && expiry_ns == expiry_ns_) return;
     expiry_ns_ = expiry_ns;
     arm(core);

@@ -25,6 +25,8 @@ struct stop_node {
     std::int64_t deadline_ns = no_deadline;
     /// The nearest shield around it, itself included; null when there is none.
     shield_group* shield = nullptr;
+    /// Until when a cleanup below it that began has time: no stop is ignored before. 0: there was none.
+    std::atomic<std::int64_t> cleanup_until_ns{0};
     /// The std::stop_tokens of its tasks; null until one of them asks.
     std::atomic<token_registry*> tokens{nullptr};
 
@@ -42,6 +44,14 @@ struct stop_node {
     bool mark(stop_reason why) noexcept {
         auto expected = stop_reason::none;
         return reason.compare_exchange_strong(expected, why, std::memory_order_seq_cst);
+    }
+
+    /// For this node and all above it. Relaxed: the watchdog reads it, and looks again later.
+    void expect_cleanup(std::int64_t until_ns) noexcept {
+        for (stop_node* n = this; n != nullptr; n = n->parent) {
+            auto known = n->cleanup_until_ns.load(std::memory_order_relaxed);
+            while (known < until_ns && !n->cleanup_until_ns.compare_exchange_weak(known, until_ns, std::memory_order_relaxed)) {}
+        }
     }
 
 private:

@@ -73,7 +73,7 @@ bool is_task_stopped(const std::exception_ptr& error) noexcept {
 }
 
 namespace {
-thread_local held_guards guards_of_this_thread;
+constinit thread_local held_guards guards_of_this_thread{};
 
 record* current_record() noexcept {
     worker* w = this_worker();

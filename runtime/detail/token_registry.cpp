@@ -1,5 +1,6 @@
 #include <belay/runtime/detail/token_registry.hpp>
 
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/stop_walk.hpp>
 
 #include <utility>
@@ -21,6 +22,7 @@ token_registry& token_registry::of(stop_node& node) {
 std::stop_token token_registry::token_for(record& rec) {
     std::stop_token token;
     {
+        own_code mine;
         std::scoped_lock guard(lock_);
         token = sources_[&rec].get_token();
     }
@@ -32,28 +34,34 @@ std::stop_token token_registry::token_for(record& rec) {
 
 void token_registry::forget(const record& rec) noexcept {
     sources::node_type gone;  // is destroyed after the lock is released
+    own_code mine;
     std::scoped_lock guard(lock_);
     gone = sources_.extract(&rec);
 }
 
-void token_registry::stop(const record& rec) noexcept {
-    std::stop_source source{std::nostopstate};
-    {
-        std::scoped_lock guard(lock_);
-        auto found = sources_.find(&rec);
-        if (found == sources_.end()) return;
-        source = found->second;
-    }
-    source.request_stop();
+std::stop_source token_registry::source_of(const record& rec) noexcept {
+    own_code mine;
+    std::scoped_lock guard(lock_);
+    auto found = sources_.find(&rec);
+    return found != sources_.end() ? found->second : std::stop_source{std::nostopstate};
+}
+
+void token_registry::stop(const record& rec) noexcept { source_of(rec).request_stop(); }
+
+// Taken out in one step, so that nothing needs memory here. A task that asks again gets a new source, which token_for() stops at
+// once because the node is marked.
+void token_registry::begin_stop_of_all() noexcept {
+    own_code mine;
+    std::scoped_lock guard(lock_);
+    stopping_.swap(sources_);
 }
 
 void token_registry::stop_all() noexcept {
-    // Taken out in one step, so that nothing needs memory here. A task that asks again gets a new source, which token_for()
-    // stops at once because the node is marked.
     sources all;
     {
+        own_code mine;
         std::scoped_lock guard(lock_);
-        all.swap(sources_);
+        all.swap(stopping_);
     }
     for (auto& [rec, source] : all) source.request_stop();
 }
@@ -61,6 +69,7 @@ void token_registry::stop_all() noexcept {
 void stop_walk::add_tokens_of(stop_node& node) noexcept {
     token_registry* found = token_registry::hold(node);
     if (found == nullptr) return;
+    found->begin_stop_of_all();
     found->next = tokens_;
     tokens_ = found;
 }

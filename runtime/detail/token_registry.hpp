@@ -38,7 +38,12 @@ public:
     void forget(const record& rec) noexcept;
     /// Runs callbacks. Any thread that holds a reference; `rec` only names the task.
     void stop(const record& rec) noexcept;
+    /// Of a stop of the whole node, once. First, before any task hears of it: a task that ends at once must not take its token's
+    /// source with it. Then, when all have heard of it, the callbacks.
+    void begin_stop_of_all() noexcept;
     void stop_all() noexcept;
+    /// The source of the task's token; without a state if it has not asked. Any thread that holds a reference.
+    std::stop_source source_of(const record& rec) noexcept;
 
     token_registry* next = nullptr;  // in the walk of the one stopper that marked the node
 
@@ -48,6 +53,7 @@ private:
     using sources = std::unordered_map<const record*, std::stop_source>;
     std::mutex lock_;
     sources sources_;
+    sources stopping_;  // were in sources_ when the node was stopped
     std::atomic<std::uint32_t> refs_{1};
 };
 

@@ -1,6 +1,8 @@
 #include <belay/runtime/detail/watchdog.hpp>
 
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/overdue_stop.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/time_slice.hpp>
 #include <belay/runtime/detail/worker.hpp>
@@ -12,6 +14,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 namespace belay::detail {
@@ -23,11 +26,17 @@ constexpr int quiet_ticks_before_sleep = 20;
 }  // namespace
 
 watchdog::watchdog(runtime_core& core)
-    : core_{core}, views_(core.workers.capacity()), threshold_ns_{core.watcher->stall_threshold().count()} {
+    : core_{core},
+      views_(core.workers.capacity()),
+      threshold_ns_{core.watcher->stall_threshold().count()},
+      stop_limit_ns_{core.watcher->stop_limit().count()},
+      stop_tick_ns_{std::max<std::int64_t>(stop_limit_ns_ / 4, 1'000'000)} {
     // With one worker there is no neighbour to hand work to: only the reports need a tick.
     std::int64_t takeover = core.regular_workers > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
     std::int64_t reports = threshold_ns_ > 0 ? std::max<std::int64_t>(threshold_ns_ / 4, 1'000'000) : never;
     tick_ns_ = std::min(takeover, reports);
+    // A local_runtime without stall reports has no thread at all.
+    if (tick_ns_ == never && core.how == runtime_core::flavour::hosted) stop_limit_ns_ = 0;
     in_place_tick_ns_ = std::min(tick_ns_, core.takeover_tick_ns > 0 ? core.takeover_tick_ns : default_tick_ns);
 }
 
@@ -48,6 +57,7 @@ void watchdog::stop() noexcept {
 }
 
 void watchdog::wake() noexcept {
+    own_code mine;
     std::scoped_lock guard(lock_);
     asleep_.store(false, std::memory_order_relaxed);
     wakeup_.notify_all();
@@ -55,6 +65,7 @@ void watchdog::wake() noexcept {
 
 void watchdog::hurry() noexcept {
     if (due_ns_.load(std::memory_order_seq_cst) <= saturating_add(now_ns(), in_place_tick_ns_)) return;  // soon enough
+    own_code mine;
     std::scoped_lock guard(lock_);
     hurried_ = true;
     wakeup_.notify_all();
@@ -64,7 +75,8 @@ void watchdog::hurry() noexcept {
 std::int64_t watchdog::tick() const noexcept {
     bool more = core_.in_place.load(std::memory_order_seq_cst) != 0 ||
                 core_.serving.load(std::memory_order_seq_cst) > core_.regular_workers;
-    return more ? in_place_tick_ns_ : tick_ns_;
+    std::int64_t usual = more ? in_place_tick_ns_ : tick_ns_;
+    return core_.overdue.any() ? std::min(usual, stop_tick_ns_) : usual;
 }
 
 /// When to look next: at `due`, or a tick from now if that is sooner.
@@ -96,7 +108,16 @@ void watchdog::main() noexcept {
     while (!stopping_) {
         if (quiet >= quiet_ticks_before_sleep) {
             asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
-            if (all_sleep()) wakeup_.wait(guard, [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); });
+            auto woken = [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); };
+            while (all_sleep() && !woken()) {
+                if (!core_.overdue.any()) {
+                    wakeup_.wait(guard, woken);
+                } else if (!wakeup_.wait_for(guard, std::chrono::nanoseconds{stop_tick_ns_}, woken)) {
+                    guard.unlock();
+                    look_at_stops(now_ns());
+                    guard.lock();
+                }
+            }
             asleep_.store(false, std::memory_order_relaxed);
             quiet = 0;
             due = set_due(saturating_add(now_ns(), tick()));
@@ -119,6 +140,7 @@ void watchdog::main() noexcept {
 
 /// One tick. True if any worker was in a task.
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
+    look_at_stops(now);
     bool busy = false;
     bool neighbour_polls = false;
     auto count = static_cast<unsigned>(core_.workers.size());
@@ -169,6 +191,16 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
         if (threshold_ns_ > 0 && now - seen.since_ns - late >= seen.next_report_ns) report(i, seen, now, late);
     }
     return busy;
+}
+
+void watchdog::look_at_stops(std::int64_t now) noexcept {
+    if (!core_.overdue.any()) return;
+    overdue_stop found;
+    while (core_.take_overdue_stop(now - stop_limit_ns_, found)) {
+        if (found.why == stop_reason::shutdown) continue;  // which has a grace and a report of its own
+        core_.watcher->stop_ignored({core_.name, found.scope.data(), found.why, std::chrono::nanoseconds{now - found.since_ns},
+                                     std::span{found.tasks}.first(found.described), found.total});
+    }
 }
 
 void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept {

@@ -30,6 +30,13 @@ public:
 
     /// After a worker was counted in place: looks at it within a tick.
     void hurry() noexcept;
+    /// Stopped scopes are to be listed.
+    [[nodiscard]] bool watches_stops() const noexcept { return stop_limit_ns_ > 0; }
+    /// After one was: looks whether it ends in time.
+    void expect_stop() noexcept {
+        notify();
+        hurry();
+    }
 
 private:
     struct view {
@@ -45,6 +52,7 @@ private:
     [[nodiscard]] std::int64_t tick() const noexcept;
     std::int64_t set_due(std::int64_t due) noexcept;
     bool look(std::int64_t now, std::int64_t late) noexcept;
+    void look_at_stops(std::int64_t now) noexcept;
     void report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept;
 
     runtime_core& core_;
@@ -52,6 +60,8 @@ private:
     std::int64_t tick_ns_;
     std::int64_t in_place_tick_ns_;  // while somebody blocks in place
     std::int64_t threshold_ns_;
+    std::int64_t stop_limit_ns_;  // 0: stops are not watched
+    std::int64_t stop_tick_ns_;  // while one is
     std::mutex lock_;
     std::condition_variable wakeup_;
     bool stopping_ = false;

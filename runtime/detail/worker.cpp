@@ -9,11 +9,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace belay::detail {
 namespace {
 thread_local worker* current_worker [[gnu::tls_model("initial-exec")]] = nullptr;
+std::atomic<std::uint64_t> workers_made{1};
 }  // namespace
 
 [[gnu::noinline]] worker* this_worker() noexcept { return current_worker; }
@@ -77,7 +80,8 @@ bool disarm_timer(timer_entry& entry) noexcept { return entry.home->disarm(entry
 // ---- construction ----------------------------------------------------------------------------------------------
 
 worker::worker(runtime_core& core, unsigned index)
-    : core_{core},
+    : first_poll{workers_made.fetch_add(1, std::memory_order_relaxed) << 40U},
+      core_{core},
       index_{index},
       rng_{index * 2654435761U + 1},
       timers_{now_ns()},
@@ -183,6 +187,7 @@ record* worker::next_task() noexcept {
 
 void worker::run() noexcept {
     current_worker = this;
+    stack_top = __builtin_frame_address(0);
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
     if (is_stand_in() || core_.setup.begin(index_, core_)) {  // a stand-in has begun, see become_stand_in()
@@ -207,9 +212,9 @@ void worker::serve() noexcept {
 void worker::poll(record* rec) noexcept {
     worker_counters::bump(counters.polls);
     budget_ = budget_per_poll;
-    // On 1 poll in 61: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. An odd number, because
-    // the lanes are served in turns of even ones.
-    constexpr unsigned sampling = 61;
+    // On 1 poll in 53: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. A prime that is not
+    // turn_interval, so that the sampled one is now before and now behind a turn, and of every lane.
+    constexpr unsigned sampling = 53;
     bool sampled = ++unsampled_ == sampling;
     if (sampled) unsampled_ = 0;
     std::int64_t began = sampled ? now_ns() : 0;
@@ -219,8 +224,8 @@ void worker::poll(record* rec) noexcept {
     resume_chain(rec);
     epoch_.store(epoch + 2, std::memory_order_release);
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * sampling);
-    if (this_thread_guards().count != 0) [[unlikely]]
-        report_held_guards(rec);
+    if (anything(this_thread_guards())) [[unlikely]]
+        report_guards(current());
     current_.store(nullptr, std::memory_order_relaxed);
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
@@ -279,14 +284,34 @@ std::coroutine_handle<> worker::transfer(record& next) noexcept {
     return next.leaf->handle();
 }
 
-void worker::report_held_guards(record*) noexcept {
+void worker::note_call(const guarded_call& call) noexcept {
+    std::uint32_t& count = this_thread_guards().calls;
+    if (count < calls_.size()) {
+        noted_call& kept = calls_[count];
+        kept.call = call;
+        // As a debugger would: the task may have handed itself on already, and then run elsewhere, or have gone.
+        if (!snapshot_unpinned(current(), kept.task)) kept.task = {};
+    }
+    ++count;
+}
+
+/// What a poll has left behind, with the last task of a chain of transfers, or null when that has ended. The thread is in no
+/// task any more: a report may lock and call what it likes.
+void worker::report_guards(record* rec) noexcept {
+    set_current(nullptr);
     held_guards& held = this_thread_guards();
+    auto calls = std::min<std::uint32_t>(std::exchange(held.calls, 0), static_cast<std::uint32_t>(calls_.size()));
+    for (std::uint32_t i = 0; i < calls; ++i) {
+        const guarded_call& call = calls_[i].call;
+        core_.watcher->blocking_called(calls_[i].task,
+                                       {call.function, call.fd, std::chrono::nanoseconds{call.ns}, call.slept, call.place});
+    }
+    if (held.count == 0) return;
     task_snapshot snapshot;
-    record* rec = current();  // the last of a chain of transfers; null when it has ended
     if (rec != nullptr) snapshot_unpinned(rec, snapshot);  // it may run on another worker already
     held_lock locks[held_guards::capacity];
     std::uint32_t known = held.known;
-    for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site};
+    for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site, held.entries[i].callers};
     held.forget();  // reported once; the unlock that comes later, perhaps on another thread, finds nothing
     core_.watcher->guard_across_suspension(snapshot, {locks, known});
 }

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/guard_hooks.hpp>
 #include <belay/runtime/detail/pinned_queue.hpp>
 #include <belay/runtime/detail/timer_entry.hpp>
 #include <belay/runtime/detail/work_queue.hpp>
 #include <belay/runtime/driver.hpp>
+#include <belay/runtime/observer.hpp>
 
+#include <array>
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
@@ -113,6 +116,10 @@ public:
     std::thread thread;
     std::atomic<int> tid{0};
     std::atomic<std::uint64_t> pthread{0};
+    const void* stack_top = nullptr;  // above the frames of whatever task it runs; read by its own thread
+    const std::uint64_t first_poll;  // epochs of different workers start far from each other
+    /// Owner: a task that it runs has called something that blocks. Reported when the task is back.
+    void note_call(const guarded_call& call) noexcept;
     std::atomic<bool> ended{false};
     std::atomic<bool> abandoned{false};  // the runtime gave up on this thread: it parks when it comes back
 
@@ -134,8 +141,13 @@ private:
     void give_away() noexcept;
     bool leave_search(bool found) noexcept;
     [[nodiscard]] bool queued_anywhere() const noexcept;
-    void report_held_guards(record* rec) noexcept;
+    void report_guards(record* rec) noexcept;
     void push(work_queue<record>& lane, record& rec) noexcept;
+
+    struct noted_call {
+        guarded_call call;
+        task_snapshot task;
+    };
 
     runtime_core& core_;
     const unsigned index_;
@@ -160,6 +172,7 @@ private:
     std::atomic<std::int64_t> next_timer_ns_{timer_wheel::never_ns};
     std::unique_ptr<driver_port> port_;
     std::atomic<worker*> stand_in_{nullptr};
+    std::array<noted_call, 8> calls_;  // the first ones of a poll; held_guards::calls counts all
     std::atomic<bool> on_duty_;  // always, unless it is a stand-in
     std::atomic<bool> resting_;  // a stand-in begins like that
 };

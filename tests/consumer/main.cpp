@@ -15,5 +15,8 @@ int main() {
     belay::runtime runtime;
     const int result = runtime.block_on([]() -> belay::task<int> { co_return co_await answer(); });
     std::printf("the installed belay says %d\n", result);
+#ifdef EXPECT_GUARD
+    if (!belay::guardrails::guard_attached()) return 1;
+#endif
     return result == 42 ? 0 : 1;
 }

@@ -23,6 +23,7 @@ echo "-- find_package"
     -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
 "$cmake" --build "$work/build"
 "$work/build/consumer"
+"$work/build/guarded"
 
 echo "-- pkg-config"
 export PKG_CONFIG_PATH=$library_dir/pkgconfig

@@ -69,13 +69,13 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
     EXPECT_EQ(
         refusal_of("stal=log"),
-        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, leak, error, await, capture, all");
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, leak, error, await, capture, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
               "belay: guardrail policy \"lock\": \"lock\" has no '='; write guardrail=action, for example stall=panic:50ms");
     EXPECT_EQ(refusal_of("lock=log:50ms"),
-              "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall does");
+              "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall, block and stop do");
 }
 
 TEST(GuardrailPolicy, WrongThresholdsAreRefused) {

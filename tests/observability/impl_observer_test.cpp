@@ -125,13 +125,15 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     test::captured_reports captured;
     auto observer = observe("all=log");
     task_snapshot task;
-    held_lock lock{&task, std::source_location::current()};
+    held_lock lock{&task, std::source_location::current(), {}};
     observer->guard_across_suspension(task, {&lock, 1});
     observer->tasks_leaked("test", "shutdown", {&task, 1}, 1);
     observer->error_lost("connections", std::source_location::current(), std::make_exception_ptr(std::runtime_error("reset")));
     observer->never_awaited(std::source_location::current());
     observer->captures_borrowed(std::source_location::current(), std::source_location::current());
-    ASSERT_EQ(captured.sink->written(), 5U);
+    observer->blocking_called(task, {"read", -1, 5s, true, {}});
+    observer->stop_ignored({"test", "connections", stop_reason::requested, 6s, {&task, 1}, 1});
+    ASSERT_EQ(captured.sink->written(), 7U);
     for (std::size_t i = 1; i < guardrail_count; ++i) {
         auto reports = captured.sink->of(static_cast<guardrail>(i));
         ASSERT_EQ(reports.size(), 1U) << to_string(static_cast<guardrail>(i));

@@ -100,7 +100,7 @@ TEST(Report, JsonIsOneEscapedLine) {
 }
 
 TEST(Report, HeldLocksNameBothSites) {
-    held_lock lock{&here, here};
+    held_lock lock{&here, here, {}};
     auto r = detail::describe_held_locks(session_task(), {&lock, 1});
     EXPECT_EQ(test::missing_part(r), "");
     EXPECT_EQ(r.what, "task 17 \"session\" suspended while it held 1 synchronous lock");

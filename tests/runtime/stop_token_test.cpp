@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <stop_token>
+#include <vector>
 
 namespace belay {
 namespace {
@@ -20,10 +21,12 @@ protected:
     runtime rt{options()};
 };
 
+// One worker: with another one the task may unwind, and destroy its callback, before that is called.
 TEST_F(StopToken, OfATaskIsStoppedWithItsScope) {
     gate begun;
     std::atomic<bool> called{false};
-    rt.block_on([&]() -> task<> {
+    runtime one{options(1)};
+    one.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             s.spawn([&]() -> task<> {
                 auto token = this_task::stop_token();
@@ -81,6 +84,28 @@ TEST_F(StopToken, OfABranchIsStoppedByItsDeadline) {
         EXPECT_TRUE(inner.stop_requested());
         EXPECT_FALSE(outer.stop_requested());
     });
+}
+
+// Of many tasks that are stopped together the first ones have ended, on other workers, before the stop comes to their tokens.
+TEST_F(StopToken, IsStoppedAlsoIfItsTaskEndsFirst) {
+    constexpr std::size_t tasks = 2000;
+    for (int round = 0; round < 5; ++round) {
+        std::vector<std::stop_token> tokens(tasks);
+        rt.block_on([&]() -> task<> {
+            std::atomic<std::size_t> asked{0};
+            auto ask = [&asked](std::stop_token* out) -> task<> {
+                *out = this_task::stop_token();
+                ++asked;
+                co_await never();
+            };
+            co_await with_scope([&](scope& s) -> task<> {
+                for (auto& token : tokens) s.spawn(ask, &token);
+                while (asked != tasks) co_await yield();
+                s.request_stop();
+            });
+        });
+        for (const auto& token : tokens) ASSERT_TRUE(token.stop_requested());
+    }
 }
 
 TEST_F(StopToken, OfATaskThatIsToStopAlreadyIsStopped) {

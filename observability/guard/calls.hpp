@@ -1,0 +1,35 @@
+// Watches one call that could block: how long it took, and whether the kernel put the thread to sleep. The second is what tells a
+// read() from the page cache from one that waits for a disk.
+#pragma once
+
+#include <belay/observability/guard/interpose.hpp>
+
+#include <cerrno>
+#include <cstdint>
+
+namespace belay::guard {
+
+/// The state of a call between its begin and its end, on the caller's stack.
+struct watched_call {
+    const char* function;
+    int fd;
+    std::int64_t began_ns = 0;
+    detail::task_context task;
+};
+
+/// False: nothing is to be watched.
+bool begin_call(watched_call& call) noexcept;
+/// `frame`: the frame pointer of the function that was called instead of the C library's. Keeps errno.
+void end_call(const watched_call& call, const void* frame) noexcept;
+
+template <class R, class... Ps, class... As>
+[[gnu::always_inline]] inline R observe(const char* function, int fd, R (*next)(Ps...), As... arguments) {
+    watched_call call{function, fd, 0, {}};
+    if (hooks() == nullptr || !begin_call(call)) [[likely]]
+        return next(arguments...);
+    R result = next(arguments...);
+    end_call(call, __builtin_frame_address(0));
+    return result;
+}
+
+}  // namespace belay::guard

@@ -1,0 +1,103 @@
+// The locks of the C library, and so those of the standard library and of everything that is built on either: what a task locks
+// is noted, and forgotten when it is unlocked. If a task comes back to its worker with something noted, it was suspended with it.
+#include <belay/observability/guard/calls.hpp>
+
+#include <pthread.h>
+#include <threads.h>
+#include <time.h>
+
+#include <cerrno>
+
+namespace {
+
+using belay::guard::hooks;
+
+bool holds(int result) noexcept { return result == 0 || result == EOWNERDEAD; }
+
+[[gnu::always_inline]] inline int noted(int result, const void* lock) noexcept {
+    const auto* h = hooks();
+    auto task = belay::guard::here(h);
+    if (task.stack_top == nullptr || !holds(result)) [[likely]]
+        return result;
+    belay::detail::call_place place;
+    belay::guard::walk(__builtin_frame_address(0), task.stack_top, place);
+    h->locked(lock, place);
+    return result;
+}
+
+inline void forget(const void* lock) noexcept {
+    const auto* h = hooks();
+    if (belay::guard::here(h).stack_top != nullptr) h->unlocked(lock);
+}
+
+}  // namespace
+
+BELAY_GUARD(int, pthread_mutex_trylock, (pthread_mutex_t * m), noexcept) { return noted(next_pthread_mutex_trylock()(m), m); }
+BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
+    // Without the wait, which is the rule, it is no call that blocks. A sanitizer, though, must see what was called.
+    if (BELAY_INTERCEPTED(pthread_mutex_lock) == nullptr && belay::guard::here(hooks()).stack_top != nullptr) {
+        int result = next_pthread_mutex_trylock()(m);
+        if (result != EBUSY) return noted(result, m);
+    }
+    return noted(belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
+}
+BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_mutex_timedlock", -1, next_pthread_mutex_timedlock(), m, until), m);
+}
+BELAY_GUARD(int, pthread_mutex_clocklock, (pthread_mutex_t * m, clockid_t clock, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_mutex_clocklock", -1, next_pthread_mutex_clocklock(), m, clock, until), m);
+}
+BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
+    forget(m);
+    return next_pthread_mutex_unlock()(m);
+}
+
+BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_rdlock", -1, next_pthread_rwlock_rdlock(), m), m);
+}
+BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_wrlock", -1, next_pthread_rwlock_wrlock(), m), m);
+}
+BELAY_GUARD(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * m), noexcept) {
+    return noted(next_pthread_rwlock_tryrdlock()(m), m);
+}
+BELAY_GUARD(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * m), noexcept) {
+    return noted(next_pthread_rwlock_trywrlock()(m), m);
+}
+BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_timedrdlock", -1, next_pthread_rwlock_timedrdlock(), m, until), m);
+}
+BELAY_GUARD(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_timedwrlock", -1, next_pthread_rwlock_timedwrlock(), m, until), m);
+}
+BELAY_GUARD(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_clockrdlock", -1, next_pthread_rwlock_clockrdlock(), m, clock, until), m);
+}
+BELAY_GUARD(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
+    return noted(belay::guard::observe("pthread_rwlock_clockwrlock", -1, next_pthread_rwlock_clockwrlock(), m, clock, until), m);
+}
+BELAY_GUARD(int, pthread_rwlock_unlock, (pthread_rwlock_t * m), noexcept) {
+    forget(m);
+    return next_pthread_rwlock_unlock()(m);
+}
+
+BELAY_GUARD(int, pthread_spin_lock, (pthread_spinlock_t * m), noexcept) {
+    return noted(next_pthread_spin_lock()(m), const_cast<const int*>(m));
+}
+BELAY_GUARD(int, pthread_spin_trylock, (pthread_spinlock_t * m), noexcept) {
+    return noted(next_pthread_spin_trylock()(m), const_cast<const int*>(m));
+}
+BELAY_GUARD(int, pthread_spin_unlock, (pthread_spinlock_t * m), noexcept) {
+    forget(const_cast<const int*>(m));
+    return next_pthread_spin_unlock()(m);
+}
+
+BELAY_GUARD(int, mtx_lock, (mtx_t * m), ) { return noted(belay::guard::observe("mtx_lock", -1, next_mtx_lock(), m), m); }
+BELAY_GUARD(int, mtx_trylock, (mtx_t * m), ) { return noted(next_mtx_trylock()(m), m); }
+BELAY_GUARD(int, mtx_timedlock, (mtx_t * m, const timespec* until), ) {
+    return noted(belay::guard::observe("mtx_timedlock", -1, next_mtx_timedlock(), m, until), m);
+}
+BELAY_GUARD(int, mtx_unlock, (mtx_t * m), ) {
+    forget(m);
+    return next_mtx_unlock()(m);
+}

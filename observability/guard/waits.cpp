@@ -1,0 +1,77 @@
+// Calls that wait for time, threads and processes.
+#include <belay/observability/guard/calls.hpp>
+
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/futex.h>
+
+#include <cstdarg>
+#include <cstdlib>
+
+using belay::guard::observe;
+
+#define BELAY_ARGUMENTS(...) __VA_OPT__(, ) __VA_ARGS__
+#define BELAY_WATCH(result, name, parameters, arguments) \
+    BELAY_GUARD(result, name, parameters, ) { return observe(#name, -1, next_##name() BELAY_ARGUMENTS arguments); }
+
+BELAY_WATCH(int, nanosleep, (const timespec* length, timespec* rest), (length, rest))
+BELAY_WATCH(int, clock_nanosleep, (clockid_t clock, int flags, const timespec* length, timespec* rest),
+            (clock, flags, length, rest))
+BELAY_WATCH(int, usleep, (useconds_t length), (length))
+BELAY_WATCH(unsigned, sleep, (unsigned length), (length))
+
+BELAY_WATCH(int, sem_wait, (sem_t * s), (s))
+BELAY_WATCH(int, sem_timedwait, (sem_t * s, const timespec* until), (s, until))
+BELAY_WATCH(int, sem_clockwait, (sem_t * s, clockid_t clock, const timespec* until), (s, clock, until))
+BELAY_WATCH(int, pthread_join, (pthread_t thread, void** result), (thread, result))
+
+BELAY_GUARD(int, pthread_timedjoin_np, (pthread_t thread, void** result, const timespec* until), ) {
+    return observe("pthread_timedjoin_np", -1, next_pthread_timedjoin_np(), thread, result, until);
+}
+BELAY_GUARD(int, pthread_barrier_wait, (pthread_barrier_t * barrier), noexcept) {
+    return observe("pthread_barrier_wait", -1, next_pthread_barrier_wait(), barrier);
+}
+BELAY_WATCH(int, pause, (), ())
+BELAY_WATCH(int, sigwait, (const sigset_t* set, int* signal), (set, signal))
+BELAY_WATCH(int, sigwaitinfo, (const sigset_t* set, siginfo_t* info), (set, info))
+BELAY_WATCH(int, sigtimedwait, (const sigset_t* set, siginfo_t* info, const timespec* limit), (set, info, limit))
+BELAY_WATCH(pid_t, wait, (int* status), (status))
+BELAY_GUARD(pid_t, wait4, (pid_t who, int* status, int options, rusage* usage), noexcept) {
+    return observe("wait4", -1, next_wait4(), who, status, options, usage);
+}
+BELAY_WATCH(pid_t, waitpid, (pid_t who, int* status, int options), (who, status, options))
+BELAY_WATCH(int, waitid, (idtype_t type, id_t who, siginfo_t* info, int options), (type, who, info, options))
+BELAY_WATCH(int, system, (const char* command), (command))
+BELAY_WATCH(int, getaddrinfo, (const char* host, const char* service, const addrinfo* hints, addrinfo** found),
+            (host, service, hints, found))
+
+BELAY_WATCH(int, pthread_cond_wait, (pthread_cond_t * c, pthread_mutex_t* m), (c, m))
+BELAY_WATCH(int, pthread_cond_timedwait, (pthread_cond_t * c, pthread_mutex_t* m, const timespec* until), (c, m, until))
+BELAY_WATCH(int, pthread_cond_clockwait, (pthread_cond_t * c, pthread_mutex_t* m, clockid_t clock, const timespec* until),
+            (c, m, clock, until))
+
+// std::atomic::wait, std::latch, std::barrier and std::counting_semaphore wait through it.
+BELAY_GUARD(long, syscall, (long number, ...), noexcept) {
+    std::va_list rest;
+    va_start(rest, number);
+    long a = va_arg(rest, long), b = va_arg(rest, long), c = va_arg(rest, long);
+    long d = va_arg(rest, long), e = va_arg(rest, long), f = va_arg(rest, long);
+    va_end(rest);
+    if (number != SYS_futex || ((b & FUTEX_CMD_MASK) != FUTEX_WAIT && (b & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET))
+        return next_syscall()(number, a, b, c, d, e, f);
+    belay::guard::watched_call call{"futex", -1, 0, {}};
+    if (belay::guard::hooks() == nullptr || !belay::guard::begin_call(call)) [[likely]]
+        return next_syscall()(number, a, b, c, d, e, f);
+    long result = next_syscall()(number, a, b, c, d, e, f);
+    belay::guard::end_call(call, __builtin_frame_address(0));
+    return result;
+}

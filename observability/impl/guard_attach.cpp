@@ -1,0 +1,61 @@
+#include <belay/observability/impl/guard_attach.hpp>
+
+#include <belay/observability/impl/allow_registry.hpp>
+#include <belay/runtime/detail/guard_hooks.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/worker.hpp>
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <limits>
+
+// In the program, or null. What is preloaded is found by name: a program is linked without it.
+extern "C" __attribute__((weak)) bool belay_guard_attach(const belay::detail::guard_hooks*);
+
+namespace belay::detail {
+namespace {
+
+constinit std::atomic<std::int64_t> shortest_call_ns{std::numeric_limits<std::int64_t>::max()};
+
+task_context here() noexcept {
+    worker* w = this_worker();
+    if (w == nullptr || w->current() == nullptr) return {};
+    return {w->stack_top, w->first_poll + w->epoch(), w->in_place() || this_thread_guards().own_code != 0};
+}
+
+void locked(const void* lock, const call_place& place) noexcept { this_thread_guards().add(lock, place); }
+void unlocked(const void* lock) noexcept { this_thread_guards().remove(lock); }
+void called(const guarded_call& call) noexcept {
+    if (!this_thread_is_allowed()) this_worker()->note_call(call);
+}
+
+constexpr guard_hooks table{guard_abi, &here, &locked, &unlocked, &called, &shortest_call_ns};
+
+bool attach() noexcept {
+    auto* attach_to = &belay_guard_attach;
+    if (attach_to == nullptr) attach_to = reinterpret_cast<decltype(attach_to)>(::dlsym(RTLD_DEFAULT, "belay_guard_attach"));
+    return attach_to != nullptr && attach_to(&table);
+}
+
+std::atomic<bool> is_attached{false};
+
+}  // namespace
+
+void attach_guard(const guardrails::policy& policy) noexcept {
+    static const bool found = attach();
+    is_attached.store(found, std::memory_order_relaxed);  // for guard_attached(), which promises no more
+    const auto& rule = policy[guardrail::blocking_call];
+    if (rule.then == guardrails::action::off) return;
+    auto limit = rule.threshold.count();
+    auto known = shortest_call_ns.load(std::memory_order_relaxed);
+    while (limit < known && !shortest_call_ns.compare_exchange_weak(known, limit, std::memory_order_relaxed)) {}
+}
+
+}  // namespace belay::detail
+
+namespace belay::guardrails {
+
+bool guard_attached() noexcept { return detail::is_attached.load(std::memory_order_relaxed); }
+
+}  // namespace belay::guardrails

@@ -1,0 +1,240 @@
+// The guardrail "stop": a scope that was stopped and does not end. What ignores its stop here is let go by the report.
+#include <belay/observability/guardrails.hpp>
+#include <belay/runtime/detail/overdue_stop.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/finally.hpp>
+#include <belay/runtime/scope.hpp>
+#include <belay/runtime/shield.hpp>
+#include <belay/runtime/sleep.hpp>
+#include <belay/runtime/when_all.hpp>
+#include <belay/runtime/yield.hpp>
+#include <belay/tests/observability/guarded_runtime.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <coroutine>
+#include <string>
+#include <thread>
+
+namespace belay {
+namespace {
+
+using namespace std::chrono_literals;
+using test::text_of;
+using test::with_policy;
+
+constexpr const char* watched = "all=log,stall=off,stop=log:20ms";
+constexpr const char* in_time = "all=log,stall=off";  // five seconds: a busy machine may need some of them
+
+/// An awaitable of another library, that cannot be stopped.
+struct deaf {
+    std::atomic<void*> waiting{nullptr};
+    static bool await_ready() noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> h) noexcept { waiting = h.address(); }
+    static void await_resume() noexcept {}
+    void end() {
+        void* address = nullptr;
+        while ((address = waiting.load()) == nullptr) std::this_thread::yield();
+        std::coroutine_handle<>::from_address(address).resume();
+    }
+};
+
+task<> wait_for(deaf* op) { co_await *op; }
+
+TEST(StopIgnored, ATaskThatWaitsForWhatCannotBeStoppedIsNamed) {
+    test::captured_reports captured;
+    deaf op;
+    std::uint_least32_t spawned = 0;
+    runtime rt{with_policy(watched, 1)};
+    std::thread ends{[&] {
+        test::wait_for_reports(*captured.sink, 1);
+        op.end();
+    }};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope({.name = "connections"}, [&](scope& s) -> task<> {
+            spawned = std::source_location::current().line() + 1;
+            s.spawn(wait_for, &op);
+            while (op.waiting.load() == nullptr) co_await yield();
+            s.request_stop();
+        });
+    });
+    ends.join();
+    auto reports = captured.sink->of(guardrail::stop_ignored);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    auto text = reports[0].to_text();
+    EXPECT_NE(reports[0].what.find("1 task of scope \"connections\" did not end within"), std::string::npos) << text;
+    EXPECT_NE(reports[0].what.find("of its stop (requested)"), std::string::npos) << text;
+    EXPECT_NE(text.find("wait_for("), std::string::npos) << text;
+    EXPECT_NE(text.find(test::place(spawned)), std::string::npos) << text;
+}
+
+TEST(StopIgnored, ATaskThatComputesIsNamed) {
+    test::captured_reports captured;
+    runtime rt{with_policy(watched, 2)};
+    std::atomic<bool> computes{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope({.name = "searches"}, [&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                computes = true;
+                test::compute_until_reported(*captured.sink);
+                co_return;
+            });
+            while (!computes) co_await yield();
+            s.request_stop();
+        });
+    });
+    EXPECT_EQ(captured.sink->of(guardrail::stop_ignored).size(), 1U);
+}
+
+TEST(StopIgnored, TheInnermostScopeIsNamedAndOnce) {
+    test::captured_reports captured;
+    deaf op;
+    runtime rt{with_policy(watched, 1)};
+    std::thread ends{[&] {
+        test::wait_for_reports(*captured.sink, 1);
+        op.end();
+    }};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope({.name = "outer"}, [&](scope& outer) -> task<> {
+            outer.spawn([&]() -> task<> {
+                co_await with_scope({.name = "inner"}, [&](scope& inner) -> task<> {
+                    inner.spawn(wait_for, &op);
+                    co_return;
+                });
+            });
+            while (op.waiting.load() == nullptr) co_await yield();
+            outer.request_stop();
+        });
+    });
+    ends.join();
+    auto reports = captured.sink->of(guardrail::stop_ignored);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].what.find("scope \"inner\""), std::string::npos) << reports[0].to_text();
+    EXPECT_NE(reports[0].what.find("(parent)"), std::string::npos) << reports[0].to_text();
+}
+
+TEST(StopIgnored, ABodyThatIgnoresTheDeadlineIsNamed) {
+    test::captured_reports captured;
+    deaf op;
+    runtime rt{with_policy(watched, 1)};
+    std::thread ends{[&] {
+        test::wait_for_reports(*captured.sink, 1);
+        op.end();
+    }};
+    rt.block_on([&]() -> task<> {
+        EXPECT_THROW(co_await with_scope({.name = "request", .deadline = 1ms},
+                                         [&](scope&) -> task<> {
+                                             co_await op;
+                                             co_await sleep_for(1h);
+                                         }),
+                     deadline_exceeded);
+    });
+    ends.join();
+    auto text = text_of(captured, guardrail::stop_ignored);
+    EXPECT_NE(text.find("scope \"request\""), std::string::npos) << text;
+    EXPECT_NE(text.find("(deadline)"), std::string::npos) << text;
+}
+
+// ---- silent ----------------------------------------------------------------------------------------------------
+
+/// Runs `work` in a scope that is stopped when it has begun.
+template <class F>
+std::size_t reports_of_a_stop_of(F work) {
+    test::captured_reports captured;
+    runtime rt{with_policy(in_time, 2)};
+    std::atomic<bool> begun{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> { co_await work(begun); });
+            while (!begun) co_await yield();
+            s.request_stop();
+        });
+    });
+    return captured.sink->written();
+}
+
+TEST(StopIgnored, ATaskThatEndsIsSilent) {
+    EXPECT_EQ(reports_of_a_stop_of([](std::atomic<bool>& begun) -> task<> {
+                  begun = true;
+                  co_await sleep_for(1h);
+              }),
+              0U);
+}
+
+/// What the watchdog would find at that time from now on.
+bool overdue_in(std::chrono::nanoseconds later) {
+    detail::overdue_stop found;
+    return detail::this_worker()->core().take_overdue_stop(detail::now_ns() + later.count(), found);
+}
+
+// A cleanup has its grace of a minute: within that no stop is overdue, after it every stop is.
+TEST(StopIgnored, ACleanupHasItsGrace) {
+    std::size_t cleanups = 0;
+    auto cleanup = [&cleanups]() -> task<> {
+        co_await yield();
+        EXPECT_FALSE(overdue_in(50s));
+        EXPECT_TRUE(overdue_in(70s));
+        ++cleanups;
+    };
+    auto stopped = [&](auto work) {
+        runtime rt{with_policy("all=log,stall=off,stop=log:3600s", 1)};
+        rt.block_on([&]() -> task<> {
+            co_await with_scope([&](scope& s) -> task<> {
+                s.request_stop();
+                co_await work();
+            });
+        });
+    };
+    stopped([&]() -> task<> { co_await shield(cleanup(), 60s); });
+    stopped([&]() -> task<> { co_await finally(sleep_for(1h), cleanup, 60s); });
+    EXPECT_EQ(cleanups, 2U);
+    // Below a child, a branch and another scope, and the stop comes when it has begun.
+    runtime rt{with_policy("all=log,stall=off,stop=log:3600s", 1)};
+    std::atomic<bool> begun{false};
+    std::atomic<bool> asked{false};
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                co_await with_scope([&](scope&) -> task<> {
+                    co_await when_all(shield(
+                                          [&]() -> task<> {
+                                              begun = true;
+                                              while (!asked) co_await yield();
+                                              co_await cleanup();
+                                          }(),
+                                          60s),
+                                      sleep_for(1h));
+                });
+            });
+            while (!begun) co_await yield();
+            s.request_stop();
+            asked = true;
+        });
+    });
+    EXPECT_EQ(cleanups, 3U);
+}
+
+TEST(StopIgnored, ScopesThatAreStoppedByTheThousandAreForgotten) {
+    test::captured_reports captured;
+    runtime rt{with_policy(in_time, 2)};
+    rt.block_on([]() -> task<> {
+        co_await with_scope([](scope& all) -> task<> {
+            for (int i = 0; i < 1000; ++i)
+                all.spawn([]() -> task<> {
+                    for (int round = 0; round < 10; ++round)
+                        co_await with_scope([](scope& s) -> task<> {
+                            s.spawn([]() -> task<> { co_await sleep_for(1h); });
+                            co_await yield();
+                            s.request_stop();
+                        });
+                });
+            co_return;
+        });
+    });
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+}  // namespace
+}  // namespace belay
