@@ -27,6 +27,9 @@ inline detail::task_context here(const detail::guard_hooks* hooks) noexcept {
     return hooks != nullptr ? hooks->here() : detail::task_context{};
 }
 
+/// Its stack_top alone.
+inline const void* inside(const detail::guard_hooks* hooks) noexcept { return hooks != nullptr ? hooks->inside() : nullptr; }
+
 /// acquire, pairs with belay_guard_attach(): the table is complete.
 inline const detail::guard_hooks* hooks() noexcept { return attached.load(std::memory_order_acquire); }
 

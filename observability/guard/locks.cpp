@@ -14,32 +14,40 @@ using belay::guard::hooks;
 
 bool holds(int result) noexcept { return result == 0 || result == EOWNERDEAD; }
 
-[[gnu::always_inline]] inline int noted(int result, const void* lock) noexcept {
-    const auto* h = hooks();
-    auto task = belay::guard::here(h);
-    if (task.stack_top == nullptr || !holds(result)) [[likely]]
-        return result;
+/// `top` is not null.
+[[gnu::always_inline]] inline int note(const belay::detail::guard_hooks* h, const void* top, int result,
+                                       const void* lock) noexcept {
+    if (!holds(result)) return result;
     belay::detail::call_place place;
-    belay::guard::walk(__builtin_frame_address(0), task.stack_top, place);
+    belay::guard::walk(__builtin_frame_address(0), top, place);
     h->locked(lock, place);
     return result;
+}
+[[gnu::always_inline]] inline int noted(int result, const void* lock) noexcept {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    return top == nullptr ? result : note(h, top, result, lock);
 }
 
 inline void forget(const void* lock) noexcept {
     const auto* h = hooks();
-    if (belay::guard::here(h).stack_top != nullptr) h->unlocked(lock);
+    if (belay::guard::inside(h) != nullptr) h->unlocked(lock);
 }
 
 }  // namespace
 
 BELAY_GUARD(int, pthread_mutex_trylock, (pthread_mutex_t * m), noexcept) { return noted(next_pthread_mutex_trylock()(m), m); }
 BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    if (top == nullptr) [[likely]]
+        return next_pthread_mutex_lock()(m);
     // Without the wait, which is the rule, it is no call that blocks. A sanitizer, though, must see what was called.
-    if (BELAY_INTERCEPTED(pthread_mutex_lock) == nullptr && belay::guard::here(hooks()).stack_top != nullptr) {
+    if (BELAY_INTERCEPTED(pthread_mutex_lock) == nullptr) {
         int result = next_pthread_mutex_trylock()(m);
-        if (result != EBUSY) return noted(result, m);
+        if (result != EBUSY) return note(h, top, result, m);
     }
-    return noted(belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
+    return note(h, top, belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
 }
 BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
     return noted(belay::guard::observe("pthread_mutex_timedlock", -1, next_pthread_mutex_timedlock(), m, until), m);

@@ -18,6 +18,10 @@ namespace {
 
 constinit std::atomic<std::int64_t> shortest_call_ns{std::numeric_limits<std::int64_t>::max()};
 
+const void* inside() noexcept {
+    worker* w = this_worker();
+    return w != nullptr && w->current() != nullptr ? w->stack_top : nullptr;
+}
 task_context here() noexcept {
     worker* w = this_worker();
     if (w == nullptr || w->current() == nullptr) return {};
@@ -30,7 +34,7 @@ void called(const guarded_call& call) noexcept {
     if (!this_thread_is_allowed()) this_worker()->note_call(call);
 }
 
-constexpr guard_hooks table{guard_abi, &here, &locked, &unlocked, &called, &shortest_call_ns};
+constexpr guard_hooks table{guard_abi, &inside, &here, &locked, &unlocked, &called, &shortest_call_ns};
 
 bool attach() noexcept {
     auto* attach_to = &belay_guard_attach;

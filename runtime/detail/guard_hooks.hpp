@@ -30,6 +30,8 @@ struct guarded_call {
 /// All may be called on any thread, often; none may throw, or be left by anything but return.
 struct guard_hooks {
     std::uint32_t abi = guard_abi;
+    /// here().stack_top, which is all that a lock asks for.
+    const void* (*inside)() noexcept = nullptr;
     task_context (*here)() noexcept = nullptr;
     void (*locked)(const void* lock, const call_place& place) noexcept = nullptr;
     void (*unlocked)(const void* lock) noexcept = nullptr;
