@@ -174,11 +174,11 @@ TEST(NeverAwaited, ATaskThatAStopDestroysIsSilent) {
 
 // ---- borrowed captures -----------------------------------------------------------------------------------------
 
-/// How often a program in a scope is reported; `program(scope&)` spawns.
+/// What is reported of a program in a scope; `program(scope&)` spawns. One worker: its tasks count in a plain int.
 template <class F>
 std::vector<report> reports_of_borrowing(F program) {
     test::captured_reports captured;
-    runtime rt{with_policy("all=log")};
+    runtime rt{with_policy("all=log", 1)};
     rt.block_on(with_scope([&](scope& s) -> task<> {
         program(s);
         co_return;
