@@ -39,7 +39,7 @@ namespace guardrails {
 /// The word for it in a policy: "stall", "lock", "block", "stop", "leak", "error", "await", "capture".
 std::string_view policy_word(guardrail kind) noexcept;
 
-/// What happens besides counting, which always happens.
+/// What happens besides counting. `off` is not even looked for in the case of stalls, blocking calls and ignored stops.
 enum class action : std::uint8_t {
     off,      ///< nothing
     log,      ///< the report goes to the sink
@@ -76,7 +76,7 @@ policy parse_policy(std::string_view text, const policy& base);
 policy effective_policy(std::string_view text);
 
 /// True if belay::guard stands in front of the C library's locks and blocking calls in this process: it is linked to the program or
-/// preloaded, and of the same version, and a runtime has been made.
+/// preloaded, and of the same version.
 bool guard_attached() noexcept;
 
 /// Changes the policy for what happens outside any runtime, such as a task that is destroyed on a thread that is no worker.

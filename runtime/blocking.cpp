@@ -147,7 +147,6 @@ void blocking_core::thread_main() noexcept {
     if (!kind_.cpus.empty()) run_on(kind_.cpus);  // a pinned worker has made it; if it is refused it shares the worker's CPU
     // Of this thread alone, although POSIX would have it of the process. To become nicer is always allowed.
     if (kind_.niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kind_.niceness);
-    own_code mine;
     std::unique_lock guard(lock_);
     --idle_;  // counted by submit()
     while (blocking_job* job = take(guard)) {
@@ -166,7 +165,6 @@ void blocking_core::thread_main() noexcept {
 }
 
 std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
-    own_code mine;
     std::unique_lock guard(lock_);
     closed_ = true;
     work_.notify_all();

@@ -88,7 +88,7 @@ public:
     virtual void worker_stalled(const worker_stall& stall) noexcept = 0;
     /// A task suspended while it held synchronous locks. On the worker, right after the suspension.
     virtual void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept = 0;
-    /// On the worker, after the call. `task` is as it stands in the call.
+    /// On the worker, when the task is back there. `task` is as it stood in the call.
     virtual void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept = 0;
     /// Tasks that were still alive when they had to be gone: at shutdown after the grace.
     virtual void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,

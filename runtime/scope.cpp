@@ -1,13 +1,10 @@
 #include <belay/runtime/scope.hpp>
 
-#include <belay/runtime/detail/overdue_stop.hpp>
-#include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/token_registry.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 
-#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -289,25 +286,6 @@ void scope::report_borrowed_captures(std::source_location made, std::source_loca
     core_.watcher->captures_borrowed(made, spawned);
 }
 
-/// Under the lock of the list of stopped scopes, so this one is not destroyed.
-void scope::describe_overdue(detail::overdue_stop& out) noexcept {
-    out.set_scope(options_.name);
-    out.why = node.reason.load(std::memory_order_relaxed);
-    out.total = size();
-    auto add = [&](record& rec) {
-        task_snapshot& to = out.tasks[out.described++];
-        if (detail::snapshot_unpinned(&rec, to)) return;
-        to = {};
-        to.id = rec.id;
-        to.spawned = rec.spawn_site();
-        to.waiting_on = "running or ready";
-    };
-    for_each_pinned(out.tasks.size() - 1, add);
-    if ((pending_.load(std::memory_order_relaxed) & body_unit) == 0) return;
-    ++out.total;
-    add(*body_);
-}
-
 /// Its own deadline stopped something in it, and nothing failed.
 bool scope::overran() const noexcept {
     return !first_error_ && errors_.empty() && any_stopped_.load(std::memory_order_relaxed) &&
@@ -321,103 +299,6 @@ void scope::throw_outcome() {
 }
 
 namespace detail {
-
-bool runtime_core::take_overdue_stop(std::int64_t before_ns, overdue_stop& out) noexcept {
-    const stop_node* found = nullptr;
-    // A scope was listed before those inside of it, so it comes after them: the innermost one that does not end is told of, and
-    // what only waits for it is not.
-    overdue.visit([&](stopped_scope& entry) {
-        auto& s = static_cast<scope&>(entry);
-        if (found != nullptr) {
-            const stop_node* above = found->parent;
-            while (above != nullptr && above != &s.node) above = above->parent;
-            return above != nullptr;
-        }
-        // relaxed: written before it was listed, under the lock.
-        auto since_ns = s.stopped_at_ns_.load(std::memory_order_relaxed);
-        auto cleanup_ns = s.node.cleanup_until_ns.load(std::memory_order_relaxed);
-        bool ended = (s.pending_.load(std::memory_order_relaxed) & (scope::body_unit | (scope::body_unit - 1))) == 0;
-        if (ended || std::max(since_ns, cleanup_ns) > before_ns) return false;
-        found = &s.node;
-        out.since_ns = since_ns;
-        s.describe_overdue(out);
-        return true;
-    });
-    return found != nullptr;
-}
-
-child_record::child_record(scope& parent, std::source_location site) noexcept
-    : record{parent.core_, parent.node, site}, scope_{&parent} {}
-
-record* child_record::end_child(outcome how, const std::exception_ptr* error) noexcept {
-    return scope_->child_ended(*this, how, error);
-}
-
-// Why everything here is alive. The record: the caller's handle has a reference, ended or not. The scope, and the node with
-// it: a task that has not ended has not left its scope, and scope::child_ended() needs join_lock_ to end it. What is claimed: a
-// claimed task cannot be resumed, hence not end, until run() has released it. Of a task that has ended nothing is read but
-// ended_, so neither its scope nor its runtime need be there.
-void child_record::request_stop() noexcept {
-    stop_walk walk;
-    std::stop_source token{std::nostopstate};
-    {
-        std::scoped_lock guard(join_lock_);
-        if (ended() || stop_asked()) return;  // stopped before, by itself or with its scope: that reason stays
-        set_own_stop();
-        {
-            std::scoped_lock held(scope_->shard_at(shard_).lock);  // against a snapshot that pins the record meanwhile
-            walk.add(*this);
-        }
-        // Now, because a task that ends at once takes its source with it.
-        if (token_registry* tokens = token_registry::hold(node())) {
-            token = tokens->source_of(*this);
-            tokens->release();
-        }
-    }
-    walk.run();
-    token.request_stop();
-}
-
-// ---- join ------------------------------------------------------------------------------------------------------
-
-bool join_operation::start() noexcept {
-    switch (start_waiting()) {
-    case admission::waiting: return true;
-    case admission::done: return !complete_inline();
-    case admission::stopped: complete(outcome::stopped); return true;
-    }
-    return true;
-}
-
-admission join_operation::start_waiting() noexcept {
-    std::scoped_lock guard(child_->join_lock_);
-    if (stopped_early_) return admission::stopped;
-    if (child_->ended()) return claim() ? admission::done : admission::stopped;
-    if (child_->joiner_ != nullptr) {
-        if (same_selection(*child_->joiner_)) misuse("select() was given join() of the same task twice: give it once");
-        misuse("two tasks join the same join_handle at once: join a task once");
-    }
-    child_->joiner_ = this;
-    return admission::waiting;
-}
-
-void join_operation::withdraw(grant_list&) noexcept {
-    std::scoped_lock guard(child_->join_lock_);
-    if (child_->joiner_ == this) child_->joiner_ = nullptr;
-}
-
-void join_operation::request_stop(stop_walk&) noexcept {
-    {
-        std::scoped_lock guard(child_->join_lock_);
-        if (child_->joiner_ != this) {
-            stopped_early_ = true;  // not started yet; or being completed, then this changes nothing
-            return;
-        }
-        if (child_->ended()) return;  // the child has taken us and completes
-        child_->joiner_ = nullptr;
-    }
-    complete(outcome::stopped);
-}
 
 // ---- spawn_when_free -------------------------------------------------------------------------------------------
 

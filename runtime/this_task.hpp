@@ -38,8 +38,9 @@ belay::stop_reason stop_reason() noexcept;
 /// else takes one. Callbacks on it run on the thread that requests the stop (for a deadline a worker's, or the runtime's watchdog's:
 /// they must not block), after the stop has been delivered to all tasks, under no lock of belay's; one that waits for a task of
 /// the stopped scope may wait for ever, and one that is a local variable of the task may be gone before its turn, because the task
-/// unwinds. The token may outlive the task; if that ended before it was asked to stop, the token is stopped no more. Inside a shield it is stopped when the shield's grace is over. The same
-/// token for every call in a task; the first call allocates, throws std::bad_alloc. O(1). Outside a task: a token that is never stopped.
+/// unwinds. The token may outlive the task; if that ended before it was asked to stop, the token is stopped no more. Inside a shield
+/// it is stopped when the shield's grace is over. The same token for every call in a task; the first call allocates, throws
+/// std::bad_alloc. O(1). Outside a task: a token that is never stopped.
 std::stop_token stop_token();
 /// The earliest deadline of all enclosing scopes and timeouts.
 std::optional<std::chrono::steady_clock::time_point> deadline() noexcept;

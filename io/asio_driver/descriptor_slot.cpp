@@ -96,7 +96,6 @@ void descriptor_slot::cancel(io_operation& op) noexcept {
 }
 
 void descriptor_slot::leave(asio_port& port) noexcept {
-    own_code mine;
     std::scoped_lock guard{mutex_};
     if (home_ == &port) drop();
 }
@@ -104,7 +103,6 @@ void descriptor_slot::leave(asio_port& port) noexcept {
 void descriptor_slot::announced(asio_port& port, std::uint32_t generation, readiness kinds, std::int32_t error) noexcept {
     operation_list held;
     {
-        own_code mine;
         std::scoped_lock guard{mutex_};
         if (generation != generation_) return;  // of a registration that is gone
         if (kinds == by_the_clock) timer_armed_ = false;
@@ -121,7 +119,6 @@ void descriptor_slot::announced(asio_port& port, std::uint32_t generation, readi
         (op->result == not_yet ? again : ended).push(*op);
     }
     {
-        own_code mine;
         std::scoped_lock guard{mutex_};
         fruitless_ = ended.empty() ? fruitless_ + 1 : 0;
         while (io_operation* op = again.pop()) {

@@ -39,8 +39,7 @@ bool begin_call(watched_call& call) noexcept {
         mine.poll = 0;
         return false;
     }
-    if (mine.inside && mine.poll == call.task.poll)
-        return false;  // of another poll: the thread was cancelled in a call, or forked
+    if (mine.inside && mine.poll == call.task.poll) return false;  // else it left a call in another way than back
     int saved = errno;
     if (mine.poll != call.task.poll) {
         mine.poll = call.task.poll;

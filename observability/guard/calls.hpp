@@ -22,14 +22,22 @@ bool begin_call(watched_call& call) noexcept;
 /// `frame`: the frame pointer of the function that was called instead of the C library's. Keeps errno.
 void end_call(const watched_call& call, const void* frame) noexcept;
 
-template <class R, class... Ps, class... As>
-[[gnu::always_inline]] inline R observe(const char* function, int fd, R (*next)(Ps...), As... arguments) {
+/// `next` may be variadic.
+template <class F, class... As>
+[[gnu::always_inline]] inline auto observe(const char* function, int fd, F* next, As... arguments) {
     watched_call call{function, fd, 0, {}};
     if (hooks() == nullptr || !begin_call(call)) [[likely]]
         return next(arguments...);
-    R result = next(arguments...);
+    auto result = next(arguments...);
     end_call(call, __builtin_frame_address(0));
     return result;
 }
 
 }  // namespace belay::guard
+
+// BELAY_WATCH(ssize_t, read, fd, (int fd, void* to, size_t n), (fd, to, n)): watched, and otherwise what it was.
+#define BELAY_ARGUMENTS(...) __VA_OPT__(, ) __VA_ARGS__
+#define BELAY_WATCH(result, name, descriptor, parameters, arguments)                              \
+    BELAY_GUARD(result, name, parameters, ) {                                                     \
+        return belay::guard::observe(#name, descriptor, next_##name() BELAY_ARGUMENTS arguments); \
+    }

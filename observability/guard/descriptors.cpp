@@ -17,11 +17,6 @@
 
 using belay::guard::observe;
 
-// BELAY_WATCH(ssize_t, read, fd, (int fd, void* to, size_t n), (fd, to, n)): watched, and otherwise what it was.
-#define BELAY_ARGUMENTS(...) __VA_OPT__(, ) __VA_ARGS__
-#define BELAY_WATCH(result, name, descriptor, parameters, arguments) \
-    BELAY_GUARD(result, name, parameters, ) { return observe(#name, descriptor, next_##name() BELAY_ARGUMENTS arguments); }
-
 BELAY_WATCH(ssize_t, read, fd, (int fd, void* to, std::size_t n), (fd, to, n))
 BELAY_WATCH(ssize_t, write, fd, (int fd, const void* from, std::size_t n), (fd, from, n))
 BELAY_WATCH(ssize_t, pread, fd, (int fd, void* to, std::size_t n, off_t at), (fd, to, n, at))
@@ -102,60 +97,37 @@ BELAY_WATCH(int, __poll_chk, -1, (pollfd * fds, nfds_t n, int ms, std::size_t si
 
 // open() waits for the other end of a fifo, and for what a network file system needs. The third argument is there only with
 // O_CREAT or O_TMPFILE; handing on one that was not given hands on what happened to be in its register, as libc would read it.
-#define BELAY_WATCH_OPEN(name)                                                 \
-    BELAY_GUARD(int, name, (const char* path, int flags, ...), ) {             \
-        std::va_list rest;                                                     \
-        va_start(rest, flags);                                                 \
-        auto mode = va_arg(rest, mode_t);                                      \
-        va_end(rest);                                                          \
-        return observe_variadic_open(#name, next_##name(), path, flags, mode); \
+#define BELAY_WATCH_OPEN(name)                                       \
+    BELAY_GUARD(int, name, (const char* path, int flags, ...), ) {   \
+        std::va_list rest;                                           \
+        va_start(rest, flags);                                       \
+        auto mode = va_arg(rest, mode_t);                            \
+        va_end(rest);                                                \
+        return observe(#name, -1, next_##name(), path, flags, mode); \
     }
-
-namespace {
-template <class F>
-[[gnu::always_inline]] inline int observe_variadic_open(const char* name, F* next, const char* path, int flags, mode_t mode) {
-    belay::guard::watched_call call{name, -1, 0, {}};
-    if (belay::guard::hooks() == nullptr || !belay::guard::begin_call(call)) [[likely]]
-        return next(path, flags, mode);
-    int result = next(path, flags, mode);
-    belay::guard::end_call(call, __builtin_frame_address(0));
-    return result;
-}
-}  // namespace
-
 BELAY_WATCH_OPEN(open)
 BELAY_WATCH_OPEN(open64)
-#define BELAY_WATCH_OPENAT(name)                                                            \
-    BELAY_GUARD(int, name, (int directory, const char* path, int flags, ...), ) {           \
-        std::va_list rest;                                                                  \
-        va_start(rest, flags);                                                              \
-        auto mode = va_arg(rest, mode_t);                                                   \
-        va_end(rest);                                                                       \
-        belay::guard::watched_call call{#name, -1, 0, {}};                                  \
-        if (belay::guard::hooks() == nullptr || !belay::guard::begin_call(call)) [[likely]] \
-            return next_##name()(directory, path, flags, mode);                             \
-        int result = next_##name()(directory, path, flags, mode);                           \
-        belay::guard::end_call(call, __builtin_frame_address(0));                           \
-        return result;                                                                      \
+#define BELAY_WATCH_OPENAT(name)                                                  \
+    BELAY_GUARD(int, name, (int directory, const char* path, int flags, ...), ) { \
+        std::va_list rest;                                                        \
+        va_start(rest, flags);                                                    \
+        auto mode = va_arg(rest, mode_t);                                         \
+        va_end(rest);                                                             \
+        return observe(#name, -1, next_##name(), directory, path, flags, mode);   \
     }
 BELAY_WATCH_OPENAT(openat)
 BELAY_WATCH_OPENAT(openat64)
 BELAY_WATCH(int, creat, -1, (const char* path, mode_t mode), (path, mode))
 
 // Of fcntl the locks that wait. Its argument is a number or a pointer, which arrive in the same register.
-#define BELAY_WATCH_FCNTL(name)                                                                       \
-    BELAY_GUARD(int, name, (int fd, int command, ...), ) {                                            \
-        std::va_list rest;                                                                            \
-        va_start(rest, command);                                                                      \
-        auto* argument = va_arg(rest, void*);                                                         \
-        va_end(rest);                                                                                 \
-        belay::guard::watched_call call{#name, fd, 0, {}};                                            \
-        bool waits = command == F_SETLKW || command == F_OFD_SETLKW;                                  \
-        if (!waits || belay::guard::hooks() == nullptr || !belay::guard::begin_call(call)) [[likely]] \
-            return next_##name()(fd, command, argument);                                              \
-        int result = next_##name()(fd, command, argument);                                            \
-        belay::guard::end_call(call, __builtin_frame_address(0));                                     \
-        return result;                                                                                \
+#define BELAY_WATCH_FCNTL(name)                                                                          \
+    BELAY_GUARD(int, name, (int fd, int command, ...), ) {                                               \
+        std::va_list rest;                                                                               \
+        va_start(rest, command);                                                                         \
+        auto* argument = va_arg(rest, void*);                                                            \
+        va_end(rest);                                                                                    \
+        if (command != F_SETLKW && command != F_OFD_SETLKW) return next_##name()(fd, command, argument); \
+        return observe(#name, fd, next_##name(), fd, command, argument);                                 \
     }
 BELAY_WATCH_FCNTL(fcntl)
 BELAY_WATCH_FCNTL(fcntl64)

@@ -19,20 +19,16 @@
 
 using belay::guard::observe;
 
-#define BELAY_ARGUMENTS(...) __VA_OPT__(, ) __VA_ARGS__
-#define BELAY_WATCH(result, name, parameters, arguments) \
-    BELAY_GUARD(result, name, parameters, ) { return observe(#name, -1, next_##name() BELAY_ARGUMENTS arguments); }
-
-BELAY_WATCH(int, nanosleep, (const timespec* length, timespec* rest), (length, rest))
-BELAY_WATCH(int, clock_nanosleep, (clockid_t clock, int flags, const timespec* length, timespec* rest),
+BELAY_WATCH(int, nanosleep, -1, (const timespec* length, timespec* rest), (length, rest))
+BELAY_WATCH(int, clock_nanosleep, -1, (clockid_t clock, int flags, const timespec* length, timespec* rest),
             (clock, flags, length, rest))
-BELAY_WATCH(int, usleep, (useconds_t length), (length))
-BELAY_WATCH(unsigned, sleep, (unsigned length), (length))
+BELAY_WATCH(int, usleep, -1, (useconds_t length), (length))
+BELAY_WATCH(unsigned, sleep, -1, (unsigned length), (length))
 
-BELAY_WATCH(int, sem_wait, (sem_t * s), (s))
-BELAY_WATCH(int, sem_timedwait, (sem_t * s, const timespec* until), (s, until))
-BELAY_WATCH(int, sem_clockwait, (sem_t * s, clockid_t clock, const timespec* until), (s, clock, until))
-BELAY_WATCH(int, pthread_join, (pthread_t thread, void** result), (thread, result))
+BELAY_WATCH(int, sem_wait, -1, (sem_t * s), (s))
+BELAY_WATCH(int, sem_timedwait, -1, (sem_t * s, const timespec* until), (s, until))
+BELAY_WATCH(int, sem_clockwait, -1, (sem_t * s, clockid_t clock, const timespec* until), (s, clock, until))
+BELAY_WATCH(int, pthread_join, -1, (pthread_t thread, void** result), (thread, result))
 
 BELAY_GUARD(int, pthread_timedjoin_np, (pthread_t thread, void** result, const timespec* until), ) {
     return observe("pthread_timedjoin_np", -1, next_pthread_timedjoin_np(), thread, result, until);
@@ -40,23 +36,23 @@ BELAY_GUARD(int, pthread_timedjoin_np, (pthread_t thread, void** result, const t
 BELAY_GUARD(int, pthread_barrier_wait, (pthread_barrier_t * barrier), noexcept) {
     return observe("pthread_barrier_wait", -1, next_pthread_barrier_wait(), barrier);
 }
-BELAY_WATCH(int, pause, (), ())
-BELAY_WATCH(int, sigwait, (const sigset_t* set, int* signal), (set, signal))
-BELAY_WATCH(int, sigwaitinfo, (const sigset_t* set, siginfo_t* info), (set, info))
-BELAY_WATCH(int, sigtimedwait, (const sigset_t* set, siginfo_t* info, const timespec* limit), (set, info, limit))
-BELAY_WATCH(pid_t, wait, (int* status), (status))
+BELAY_WATCH(int, pause, -1, (), ())
+BELAY_WATCH(int, sigwait, -1, (const sigset_t* set, int* signal), (set, signal))
+BELAY_WATCH(int, sigwaitinfo, -1, (const sigset_t* set, siginfo_t* info), (set, info))
+BELAY_WATCH(int, sigtimedwait, -1, (const sigset_t* set, siginfo_t* info, const timespec* limit), (set, info, limit))
+BELAY_WATCH(pid_t, wait, -1, (int* status), (status))
 BELAY_GUARD(pid_t, wait4, (pid_t who, int* status, int options, rusage* usage), noexcept) {
     return observe("wait4", -1, next_wait4(), who, status, options, usage);
 }
-BELAY_WATCH(pid_t, waitpid, (pid_t who, int* status, int options), (who, status, options))
-BELAY_WATCH(int, waitid, (idtype_t type, id_t who, siginfo_t* info, int options), (type, who, info, options))
-BELAY_WATCH(int, system, (const char* command), (command))
-BELAY_WATCH(int, getaddrinfo, (const char* host, const char* service, const addrinfo* hints, addrinfo** found),
+BELAY_WATCH(pid_t, waitpid, -1, (pid_t who, int* status, int options), (who, status, options))
+BELAY_WATCH(int, waitid, -1, (idtype_t type, id_t who, siginfo_t* info, int options), (type, who, info, options))
+BELAY_WATCH(int, system, -1, (const char* command), (command))
+BELAY_WATCH(int, getaddrinfo, -1, (const char* host, const char* service, const addrinfo* hints, addrinfo** found),
             (host, service, hints, found))
 
-BELAY_WATCH(int, pthread_cond_wait, (pthread_cond_t * c, pthread_mutex_t* m), (c, m))
-BELAY_WATCH(int, pthread_cond_timedwait, (pthread_cond_t * c, pthread_mutex_t* m, const timespec* until), (c, m, until))
-BELAY_WATCH(int, pthread_cond_clockwait, (pthread_cond_t * c, pthread_mutex_t* m, clockid_t clock, const timespec* until),
+BELAY_WATCH(int, pthread_cond_wait, -1, (pthread_cond_t * c, pthread_mutex_t* m), (c, m))
+BELAY_WATCH(int, pthread_cond_timedwait, -1, (pthread_cond_t * c, pthread_mutex_t* m, const timespec* until), (c, m, until))
+BELAY_WATCH(int, pthread_cond_clockwait, -1, (pthread_cond_t * c, pthread_mutex_t* m, clockid_t clock, const timespec* until),
             (c, m, clock, until))
 
 // std::atomic::wait, std::latch, std::barrier and std::counting_semaphore wait through it.
@@ -68,10 +64,5 @@ BELAY_GUARD(long, syscall, (long number, ...), noexcept) {
     va_end(rest);
     if (number != SYS_futex || ((b & FUTEX_CMD_MASK) != FUTEX_WAIT && (b & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET))
         return next_syscall()(number, a, b, c, d, e, f);
-    belay::guard::watched_call call{"futex", -1, 0, {}};
-    if (belay::guard::hooks() == nullptr || !belay::guard::begin_call(call)) [[likely]]
-        return next_syscall()(number, a, b, c, d, e, f);
-    long result = next_syscall()(number, a, b, c, d, e, f);
-    belay::guard::end_call(call, __builtin_frame_address(0));
-    return result;
+    return observe("futex", -1, next_syscall(), number, a, b, c, d, e, f);
 }

@@ -23,9 +23,10 @@ const void* inside() noexcept {
     return w != nullptr && w->current() != nullptr ? w->stack_top : nullptr;
 }
 task_context here() noexcept {
+    const void* top = inside();
+    if (top == nullptr) return {};
     worker* w = this_worker();
-    if (w == nullptr || w->current() == nullptr) return {};
-    return {w->stack_top, w->first_poll + w->epoch(), w->in_place() || this_thread_guards().own_code != 0};
+    return {top, w->first_poll + w->epoch(), w->in_place() || this_thread_guards().own_code != 0};
 }
 
 void locked(const void* lock, const call_place& place) noexcept { this_thread_guards().add(lock, place); }
@@ -42,13 +43,15 @@ bool attach() noexcept {
     return attach_to != nullptr && attach_to(&table);
 }
 
-std::atomic<bool> is_attached{false};
-
 }  // namespace
 
-void attach_guard(const guardrails::policy& policy) noexcept {
+bool guard_is_attached() noexcept {
     static const bool found = attach();
-    is_attached.store(found, std::memory_order_relaxed);  // for guard_attached(), which promises no more
+    return found;
+}
+
+void attach_guard(const guardrails::policy& policy) noexcept {
+    if (!guard_is_attached()) return;
     const auto& rule = policy[guardrail::blocking_call];
     if (rule.then == guardrails::action::off) return;
     auto limit = rule.threshold.count();
@@ -60,6 +63,6 @@ void attach_guard(const guardrails::policy& policy) noexcept {
 
 namespace belay::guardrails {
 
-bool guard_attached() noexcept { return detail::is_attached.load(std::memory_order_relaxed); }
+bool guard_attached() noexcept { return detail::guard_is_attached(); }
 
 }  // namespace belay::guardrails

@@ -41,19 +41,32 @@ public:
     /// Some are neither gone nor told of. Relaxed: the watchdog looks again, and add() is followed by a wake-up of it.
     [[nodiscard]] bool any() const noexcept { return open_.load(std::memory_order_relaxed) != 0; }
 
-    /// Calls f(scope) for those that were not told of, under the lock: none of them is destroyed meanwhile. True from it: now it is
-    /// told of.
-    template <class F>
-    void visit(F&& f) noexcept {
+    /// Tells of one, describe(scope): of the first that is due(scope) and around none that was not told of yet. What lies around it
+    /// only waits for it and is told of with it. Under the lock: none of them is destroyed meanwhile. False: there is none.
+    template <class Due, class Inside, class Describe>
+    bool take(Due due, Inside inside, Describe describe) noexcept {
         std::scoped_lock guard(lock_);
         for (stopped_scope* s = head_; s != nullptr; s = s->next_stopped) {
-            if (s->told || !f(*s)) continue;
-            s->told = true;
-            open_.fetch_sub(1, std::memory_order_relaxed);
+            if (s->told || !due(*s) || has_one_inside(*s, inside)) continue;
+            describe(*s);
+            for (stopped_scope* o = head_; o != nullptr; o = o->next_stopped) {
+                if (o->told || (o != s && !inside(*s, *o))) continue;
+                o->told = true;
+                open_.fetch_sub(1, std::memory_order_relaxed);
+            }
+            return true;
         }
+        return false;
     }
 
 private:
+    template <class Inside>
+    bool has_one_inside(const stopped_scope& outer, Inside inside) const noexcept {
+        for (const stopped_scope* i = head_; i != nullptr; i = i->next_stopped)
+            if (!i->told && i != &outer && inside(*i, outer)) return true;
+        return false;
+    }
+
     std::mutex lock_;
     stopped_scope* head_ = nullptr;
     std::atomic<std::size_t> open_{0};

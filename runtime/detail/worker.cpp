@@ -224,9 +224,10 @@ void worker::poll(record* rec) noexcept {
     resume_chain(rec);
     epoch_.store(epoch + 2, std::memory_order_release);
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * sampling);
-    if (anything(this_thread_guards())) [[unlikely]]
-        report_guards(current());
+    record* last = current();  // of a chain of transfers; null when it has ended
     current_.store(nullptr, std::memory_order_relaxed);
+    if (anything(this_thread_guards())) [[unlikely]]
+        report_guards(last);
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
     }
@@ -295,10 +296,8 @@ void worker::note_call(const guarded_call& call) noexcept {
     ++count;
 }
 
-/// What a poll has left behind, with the last task of a chain of transfers, or null when that has ended. The thread is in no
-/// task any more: a report may lock and call what it likes.
+/// What a poll has left behind. The thread is in no task any more: a report may lock and call what it likes.
 void worker::report_guards(record* rec) noexcept {
-    set_current(nullptr);
     held_guards& held = this_thread_guards();
     auto calls = std::min<std::uint32_t>(std::exchange(held.calls, 0), static_cast<std::uint32_t>(calls_.size()));
     for (std::uint32_t i = 0; i < calls; ++i) {

@@ -4,7 +4,6 @@
 #include <belay/runtime/block_in_place.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/local_runtime.hpp>
-#include <belay/runtime/sleep.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
@@ -400,8 +399,7 @@ TEST(GuardCalls, WhatNoTaskCallsIsSilent) {
         runtime rt{with_policy("all=log,stall=off,block=log:1ns", 1)};
         ::usleep(2000);
         rt.block_on([]() -> task<> {
-            co_await spawn_blocking([] { ::usleep(2000); });
-            co_await sleep_for(2ms);  // the worker sleeps, and not in a task
+            co_await spawn_blocking([] { ::usleep(2000); });  // meanwhile the worker sleeps, and not in a task
         });
     }
     EXPECT_EQ(captured.sink->written(), 0U);

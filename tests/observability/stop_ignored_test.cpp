@@ -40,6 +40,13 @@ struct deaf {
     }
 };
 
+std::thread end_when_reported(deaf& op, const test::capture_sink& sink) {
+    return std::thread{[&] {
+        test::wait_for_reports(sink, 1);
+        op.end();
+    }};
+}
+
 task<> wait_for(deaf* op) { co_await *op; }
 
 TEST(StopIgnored, ATaskThatWaitsForWhatCannotBeStoppedIsNamed) {
@@ -47,10 +54,7 @@ TEST(StopIgnored, ATaskThatWaitsForWhatCannotBeStoppedIsNamed) {
     deaf op;
     std::uint_least32_t spawned = 0;
     runtime rt{with_policy(watched, 1)};
-    std::thread ends{[&] {
-        test::wait_for_reports(*captured.sink, 1);
-        op.end();
-    }};
+    auto ends = end_when_reported(op, *captured.sink);
     rt.block_on([&]() -> task<> {
         co_await with_scope({.name = "connections"}, [&](scope& s) -> task<> {
             spawned = std::source_location::current().line() + 1;
@@ -92,10 +96,7 @@ TEST(StopIgnored, TheInnermostScopeIsNamedAndOnce) {
     test::captured_reports captured;
     deaf op;
     runtime rt{with_policy(watched, 1)};
-    std::thread ends{[&] {
-        test::wait_for_reports(*captured.sink, 1);
-        op.end();
-    }};
+    auto ends = end_when_reported(op, *captured.sink);
     rt.block_on([&]() -> task<> {
         co_await with_scope({.name = "outer"}, [&](scope& outer) -> task<> {
             outer.spawn([&]() -> task<> {
@@ -119,10 +120,7 @@ TEST(StopIgnored, ABodyThatIgnoresTheDeadlineIsNamed) {
     test::captured_reports captured;
     deaf op;
     runtime rt{with_policy(watched, 1)};
-    std::thread ends{[&] {
-        test::wait_for_reports(*captured.sink, 1);
-        op.end();
-    }};
+    auto ends = end_when_reported(op, *captured.sink);
     rt.block_on([&]() -> task<> {
         EXPECT_THROW(co_await with_scope({.name = "request", .deadline = 1ms},
                                          [&](scope&) -> task<> {
