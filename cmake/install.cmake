@@ -1,4 +1,4 @@
-# Installed: the headers, the library, the CMake package `belay` and belay.pc.
+# Installed: the headers, the library, the CMake package `belay`, belay.pc, and what reads core dumps and reports.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -41,3 +41,6 @@ endif()
 file(RELATIVE_PATH BELAY_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(cmake/belay.pc.in "${PROJECT_BINARY_DIR}/package/belay.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/package/belay.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES scripts/gdb/belay.py DESTINATION ${CMAKE_INSTALL_DATADIR}/belay/gdb)
+install(PROGRAMS scripts/symbolize DESTINATION ${CMAKE_INSTALL_DATADIR}/belay)

@@ -15,6 +15,9 @@ if grep -rn "$build\|$work" "$prefix" --include='*.cmake' --include='*.pc'; then
     echo "the installed package names the build machine's directories (above)"
     exit 1
 fi
+for tool in gdb/belay.py symbolize; do
+    [ -s "$prefix/share/belay/$tool" ] || { echo "the package has no share/belay/$tool"; exit 1; }
+done
 library=$(find "$prefix" -name 'libbelay.*' | head -n 1)
 library_dir=$(dirname "$library")
 
