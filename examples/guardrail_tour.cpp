@@ -5,6 +5,7 @@
 #include <belay/observability/report.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/yield.hpp>
+#include <belay/sync/channel.hpp>
 #include <belay/sync/sync_mutex.hpp>
 
 #include <unistd.h>
@@ -228,13 +229,38 @@ void stop_ignored(tour_guide& guide) {
     guide.finish();
 }
 
+// ---- 11: tasks that wait for each other --------------------------------------------------------------------------
+
+belay::task<> add_up(belay::receiver<int> numbers) {
+    while (co_await numbers.recv()) {}
+}
+
+void deadlock(tour_guide& guide) {
+    guide.next("a task that keeps the channel open whose end it waits for");
+    auto options = tour_options(2);
+    options.guardrails = "all=log,stall=off,deadlock=log:50ms";
+    belay::runtime runtime{options};
+    auto job = runtime.spawn([]() -> belay::task<> {
+        auto [tx, rx] = belay::channel<int>(16);
+        co_await belay::with_scope([&](belay::scope& scope) -> belay::task<> {
+            scope.spawn(add_up, std::move(rx));
+            co_await tx.send(42);
+            co_return;  // tx lives on, in the frame that waits for add_up to end
+        });
+    });
+    while (guide.still_waiting()) std::this_thread::sleep_for(5ms);
+    job.request_stop();
+    guide.finish();
+}
+
 }  // namespace
 
 int main() {
     auto guide = std::make_shared<tour_guide>();
     belay::guardrails::set_sink(guide);
     constexpr std::array stops{hog,           blocking_read,     lock_across_suspension,     leak,          lost_error,
-                               never_awaited, borrowed_captures, any_lock_across_suspension, blocking_call, stop_ignored};
+                               never_awaited, borrowed_captures, any_lock_across_suspension, blocking_call, stop_ignored,
+                               deadlock};
     for (auto* stop : stops) stop(*guide);
     std::printf("\n%d of %zu mistakes were caught\n", guide->found(), stops.size());
     belay::guardrails::set_sink(nullptr);

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace belay {
@@ -24,33 +25,37 @@ enum class guardrail : std::uint8_t {
     guard_across_suspension,  ///< "lock": a task suspends while it holds a synchronous lock
     blocking_call,            ///< "block": a task sleeps in a call of the C library; needs belay::guard
     stop_ignored,             ///< "stop": tasks of a stopped scope that do not end
+    cleanup_overrun,          ///< "cleanup": a finally() or shield() that does not end within its grace
     task_leak,                ///< "leak": tasks that are still there when they have to be gone
     lost_error,               ///< "error": an exception that nobody will see
     never_awaited,            ///< "await": a task object destroyed before it ran
+    deadlock,                 ///< "deadlock": tasks that wait for each other and for nobody else
+    fan_out,                  ///< "fanout": a scope without a limit has very many tasks
+    pool_saturated,           ///< "pool": functions wait for long for a thread of a blocking pool
     borrowed_captures         ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
 };
-inline constexpr std::size_t guardrail_count = 8;
+inline constexpr std::size_t guardrail_count = 12;
 
 /// The name in reports and metrics: "blocked_worker", ...
 std::string_view to_string(guardrail kind) noexcept;
 
 namespace guardrails {
 
-/// The word for it in a policy: "stall", "lock", "block", "stop", "leak", "error", "await", "capture".
+/// The word for it in a policy: "stall", "lock", "block", "stop", "cleanup", "leak", "error", "await", "deadlock", "fanout", "pool", "capture".
 std::string_view policy_word(guardrail kind) noexcept;
 
-/// What happens besides counting. `off` is not even looked for in the case of stalls, blocking calls and ignored stops.
+/// What happens besides counting. `off` is not even looked for where there is a threshold, see parse_policy().
 enum class action : std::uint8_t {
-    off,      ///< nothing
-    log,      ///< the report goes to the sink
-    panic,    ///< the report goes to the sink, then abort(): a core dump with every thread as it was
+    off,  ///< nothing
+    log,  ///< the report goes to the sink
+    panic,  ///< the report goes to the sink, then abort(): a core dump with every thread as it was
     callback  ///< the report goes to what set_callback() was given, or to the sink if that is nothing
 };
 std::string_view to_string(action what) noexcept;
 
 struct rule {
     action then = action::log;
-    std::chrono::nanoseconds threshold{0};  ///< of `blocked_worker`, `blocking_call` and `stop_ignored`; zero for the others
+    std::chrono::nanoseconds threshold{0};  ///< of those that take one, see parse_policy(); zero for the others
     bool operator==(const rule&) const = default;
 };
 
@@ -61,13 +66,15 @@ struct policy {
     bool operator==(const policy&) const = default;
 };
 
-/// Debug build of the library: stalls of 50 ms, all panic; release: 100 ms, all log. Lost errors log in both, because an
-/// `isolate` scope expects them, and so do borrowed captures, since the lambda may outlive the task. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is
-/// attached no stall is reported, whatever the policy says.
+/// Debug build of the library: stalls of 50 ms, all panic; release: 100 ms, all log. What may be meant, or be right all the same, logs
+/// in both: lost errors, because an `isolate` scope expects them; borrowed captures, since the lambda may outlive the task;
+/// deadlocks, since a thread may use an object in a task's frame; cleanups that are cut short; and what load alone can bring about,
+/// fan-out and saturated pools. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is attached no
+/// stall is reported, whatever the policy says.
 policy default_policy() noexcept;
 
 /// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
-/// stands for every guardrail; `stall`, `block` and `stop` take a threshold (ns, us, ms, s; `block` also
+/// stands for every guardrail; `stall`, `block`, `stop`, `deadlock` and `pool` take a threshold (ns, us, ms, s; `block` also
 /// `any`: every call that could have slept, whether it did or not). Throws std::invalid_argument that names the wrong
 /// word and the words that are accepted.
 policy parse_policy(std::string_view text, const policy& base);
@@ -78,6 +85,19 @@ policy effective_policy(std::string_view text);
 /// True if belay::guard stands in front of the C library's locks and blocking calls in this process: it is linked to the program or
 /// preloaded, and of the same version.
 bool guard_attached() noexcept;
+
+/// What of the guardrails works in this process, in one line: kernels, containers and debuggers take away some of it. Looks at
+/// /proc and tries the calls; about 100 us. The first runtime of a process writes it to standard error if BELAY_GUARDRAILS is set.
+std::string self_test();
+
+/// Reports that match are counted, but not written and no reason to panic, from now on and in the whole process. `pattern` is a
+/// guardrail's word or `all`, a colon, and a text that occurs in a function, a place or a module of the report; `*` stands for
+/// any characters: "block:spdlog::sinks::*file_sink", "capture:src/legacy/". Throws std::invalid_argument that names what is wrong.
+/// Any thread.
+void suppress(std::string_view pattern);
+/// One pattern a line; empty lines, and those that begin with #, say nothing. BELAY_SUPPRESSIONS in the environment names such a file,
+/// which is read when the first runtime is made. Throws std::system_error if it cannot be read, std::invalid_argument with the line.
+void suppress_file(const std::string& path);
 
 /// Changes the policy for what happens outside any runtime, such as a task that is destroyed on a thread that is no worker.
 /// Starts as effective_policy(""). Throws as parse_policy().

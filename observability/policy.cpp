@@ -22,9 +22,13 @@ std::string_view to_string(guardrail kind) noexcept {
     case guardrail::guard_across_suspension: return "guard_across_suspension";
     case guardrail::blocking_call: return "blocking_call";
     case guardrail::stop_ignored: return "stop_ignored";
+    case guardrail::cleanup_overrun: return "cleanup_overrun";
     case guardrail::task_leak: return "task_leak";
     case guardrail::lost_error: return "lost_error";
     case guardrail::never_awaited: return "never_awaited";
+    case guardrail::deadlock: return "deadlock";
+    case guardrail::fan_out: return "fan_out";
+    case guardrail::pool_saturated: return "pool_saturated";
     case guardrail::borrowed_captures: return "borrowed_captures";
     }
     return "unknown";
@@ -46,7 +50,8 @@ constexpr bool release_build = true;
 constexpr bool release_build = false;
 #endif
 
-constexpr std::string_view guardrail_words = "stall, lock, block, stop, leak, error, await, capture, all";
+constexpr std::string_view guardrail_words =
+    "stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, all";
 constexpr std::string_view action_words = "off, log, panic, callback";
 
 bool under_valgrind() noexcept {
@@ -71,6 +76,11 @@ std::optional<guardrail> find_guardrail(std::string_view word) noexcept {
     for (std::size_t i = 0; i < guardrail_count; ++i)
         if (policy_word(static_cast<guardrail>(i)) == word) return static_cast<guardrail>(i);
     return std::nullopt;
+}
+
+constexpr bool takes_threshold(guardrail kind) noexcept {
+    return kind == guardrail::blocked_worker || kind == guardrail::blocking_call || kind == guardrail::stop_ignored ||
+           kind == guardrail::deadlock || kind == guardrail::pool_saturated;
 }
 
 action parse_action(std::string_view word, std::string_view whole) {
@@ -102,8 +112,8 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
     if (!kind && word != "all") refuse(whole, quoted(word) + " is not a guardrail; accepted: " + std::string{guardrail_words});
     if (colon != std::string_view::npos) {
         auto threshold = trim(value.substr(colon + 1));
-        if (kind != guardrail::blocked_worker && kind != guardrail::blocking_call && kind != guardrail::stop_ignored)
-            refuse(whole, quoted(word) + " takes no threshold; only stall, block and stop do");
+        if (!kind || !takes_threshold(*kind))
+            refuse(whole, quoted(word) + " takes no threshold; only stall, block, stop, deadlock and pool do");
         bool any = kind == guardrail::blocking_call && threshold == "any";
         to[*kind].threshold = any ? std::chrono::nanoseconds{0} : parse_duration(threshold, whole);
     }
@@ -119,9 +129,13 @@ std::string_view policy_word(guardrail kind) noexcept {
     case guardrail::guard_across_suspension: return "lock";
     case guardrail::blocking_call: return "block";
     case guardrail::stop_ignored: return "stop";
+    case guardrail::cleanup_overrun: return "cleanup";
     case guardrail::task_leak: return "leak";
     case guardrail::lost_error: return "error";
     case guardrail::never_awaited: return "await";
+    case guardrail::deadlock: return "deadlock";
+    case guardrail::fan_out: return "fanout";
+    case guardrail::pool_saturated: return "pool";
     case guardrail::borrowed_captures: return "capture";
     }
     return "unknown";
@@ -141,10 +155,15 @@ policy default_policy() noexcept {
     policy result;
     for (auto& r : result.rules) r.then = release_build ? action::log : action::panic;
     result[guardrail::lost_error].then = action::log;
-    result[guardrail::borrowed_captures].then = action::log;
-    result[guardrail::blocked_worker].threshold = (release_build ? 100ms : 50ms) * (slow_build || under_valgrind() ? 10 : 1);
-    result[guardrail::blocking_call].threshold = 1ms * (slow_build || under_valgrind() ? 10 : 1);
-    result[guardrail::stop_ignored].threshold = 5s * (slow_build || under_valgrind() ? 10 : 1);
+    for (auto kind : {guardrail::cleanup_overrun, guardrail::deadlock, guardrail::borrowed_captures, guardrail::fan_out,
+                      guardrail::pool_saturated})
+        result[kind].then = action::log;
+    int slower = slow_build || under_valgrind() ? 10 : 1;
+    result[guardrail::blocked_worker].threshold = (release_build ? 100ms : 50ms) * slower;
+    result[guardrail::blocking_call].threshold = 1ms * slower;
+    result[guardrail::stop_ignored].threshold = 5s * slower;
+    result[guardrail::deadlock].threshold = 1s * slower;
+    result[guardrail::pool_saturated].threshold = 1s * slower;
     return result;
 }
 

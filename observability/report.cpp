@@ -16,9 +16,13 @@ std::string_view title_of(guardrail kind) noexcept {
     case guardrail::guard_across_suspension: return "guard-across-suspension";
     case guardrail::blocking_call: return "blocking-call";
     case guardrail::stop_ignored: return "stop-ignored";
+    case guardrail::cleanup_overrun: return "cleanup-overrun";
     case guardrail::task_leak: return "task-leak";
     case guardrail::lost_error: return "lost-error";
     case guardrail::never_awaited: return "never-awaited";
+    case guardrail::deadlock: return "deadlock";
+    case guardrail::fan_out: return "fan-out";
+    case guardrail::pool_saturated: return "pool-saturated";
     case guardrail::borrowed_captures: return "borrowed-captures";
     }
     return "unknown";
@@ -70,6 +74,24 @@ std::string history(const report& r) {
     return text;
 }
 
+// "app+0x1f2a0" is of the module "app".
+std::string_view module_of(std::string_view place) noexcept { return place.substr(0, place.rfind("+0x")); }
+
+// Of each module once: what scripts/symbolize compares with the file that it reads.
+void add_build_ids(std::string& out, const std::vector<report_stack>& where) {
+    std::vector<std::string_view> known;
+    std::string line;
+    for (const auto& stack : where) {
+        for (const auto& frame : stack.frames) {
+            auto module = module_of(frame.place);
+            if (frame.build_id.empty() || std::ranges::find(known, module) != known.end()) continue;
+            known.push_back(module);
+            line.append(line.empty() ? "" : ", ").append(module).append(" ").append(frame.build_id);
+        }
+    }
+    if (!line.empty()) out += "  build ids: " + line + "\n";
+}
+
 }  // namespace
 
 std::string report::to_text() const {
@@ -91,6 +113,7 @@ std::string report::to_text() const {
     add_part(out, "why", why);
     add_part(out, "fix", fix);
     add_part(out, "silence", silence);
+    add_build_ids(out, where);
     out += "  " + history(*this) + "\n";
     return out;
 }
@@ -140,6 +163,7 @@ void add_stack(std::string& out, const report_stack& stack) {
         add_member(out, "function", frame.function);
         add_member(out, "place", frame.place);
         if (!frame.note.empty()) add_member(out, "note", frame.note);
+        if (!frame.build_id.empty()) add_member(out, "build_id", frame.build_id);
         out.append(",\"guessed\":").append(frame.guessed ? "true" : "false").append("}");
     }
     out += "]}";

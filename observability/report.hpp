@@ -21,6 +21,7 @@ struct report_frame {
     std::string place;     ///< "src/user.cpp:41", or the module and offset: "libpq.so.5+0x1f2a0"
     std::string note;      ///< "running here"
     bool guessed = false;  ///< found by scanning the stack: may be a left-over
+    std::string build_id{};  ///< of the module, as `file` and debuggers show it; empty when it has none
 };
 
 struct report_stack {

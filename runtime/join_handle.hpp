@@ -96,9 +96,9 @@ public:
 
     /// Suspends until the task has ended. Returns its value (moved out: join once), rethrows its error, throws task_stopped
     /// if it was stopped. A stop of the joining task ends the wait, not the joined task. The handle must outlive the await.
-    [[nodiscard]] auto join() noexcept { return detail::join_awaiter<T, false>{checked()}; }
+    [[nodiscard]] auto join() noexcept BELAY_LIFETIMEBOUND { return detail::join_awaiter<T, false>{checked()}; }
     /// As join(), but empty if the task was stopped (for void: optional<bool>, true when it ended).
-    [[nodiscard]] auto join_optional() noexcept { return detail::join_awaiter<T, true>{checked()}; }
+    [[nodiscard]] auto join_optional() noexcept BELAY_LIFETIMEBOUND { return detail::join_awaiter<T, true>{checked()}; }
 
 private:
     detail::spawned_result<T>& checked() const noexcept {

@@ -70,6 +70,31 @@ struct ignored_stop {
     std::size_t total = 0;                                ///< all of them
 };
 
+/// A task that nothing but a stop can wake any more.
+struct stuck_task {
+    static constexpr std::size_t max_holders = 4;
+    task_snapshot task;
+    std::array<std::uint64_t, max_holders> holders{};  ///< the tasks that alone could end its wait, and are stuck themselves
+    std::size_t holder_count = 0;  ///< all of them
+};
+
+/// Tasks that wait for each other, and for nobody else.
+struct deadlock {
+    std::string_view runtime;
+    std::span<const stuck_task> tasks;  ///< some of them
+    std::size_t total = 0;  ///< all of them
+    std::size_t behind = 0;  ///< further tasks, whose scopes wait for them
+};
+
+/// A pool of threads for blocking functions in which somebody has waited for a thread for too long.
+struct saturated_pool {
+    std::string_view pool;
+    std::size_t threads = 0;  ///< all of them run functions
+    std::size_t queued = 0;  ///< functions that wait for a thread or for room in the queue
+    std::chrono::nanoseconds waited{};  ///< the oldest of them
+    task_snapshot task;  ///< whose function that is; its id is 0 if it is not known
+};
+
 /// What a runtime tells its observer. Every function may be called from any thread, the watchdog's included, while workers
 /// are stuck: it must not wait for a worker and must not use the application's logger. Nothing may be thrown.
 class observer {
@@ -95,6 +120,14 @@ public:
                               std::size_t total) noexcept = 0;
     /// The watchdog saw a scope that has not ended `stop_limit()` after its stop and after the last cleanup in it had its grace. Once.
     virtual void stop_ignored(const ignored_stop& stop) noexcept = 0;
+    /// A cleanup (finally, shield) has used up its grace and is stopped. `task` awaits it.
+    virtual void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept = 0;
+    /// The watchdog looked, and found tasks that can never go on. Once for each set of them.
+    virtual void deadlocked(const deadlock& found) noexcept = 0;
+    /// The watchdog saw it; again only when the queue was empty, or short, in between.
+    virtual void pool_saturated(const saturated_pool& pool) noexcept = 0;
+    /// A scope whose `max_tasks` nobody has set has come to so many tasks. `spawned` is the place of one of the latest.
+    virtual void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept = 0;
     /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
     virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
     /// A task object was destroyed before it ever ran.
@@ -106,6 +139,11 @@ public:
     [[nodiscard]] virtual std::chrono::nanoseconds stall_threshold() const noexcept = 0;
     /// How long a stopped scope may take to end before it is reported; zero: for ever.
     [[nodiscard]] virtual std::chrono::nanoseconds stop_limit() const noexcept = 0;
+    /// How long a function may wait for a thread of its pool before that is reported; zero: for ever.
+    [[nodiscard]] virtual std::chrono::nanoseconds pool_wait_limit() const noexcept = 0;
+    /// How long the runtime must have been idle before its tasks are searched for deadlocks; while it is not, they are after sixty times
+    /// as long. Zero: never.
+    [[nodiscard]] virtual std::chrono::nanoseconds deadlock_period() const noexcept = 0;
 };
 
 /// Makes the observer of a runtime. `policy` is runtime_options::guardrails; `BELAY_GUARDRAILS` in the environment is

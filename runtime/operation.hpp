@@ -14,6 +14,7 @@
 // it did not happen. See detail/record.hpp for the states of the slot.
 #pragma once
 
+#include <belay/runtime/detail/lifetime.hpp>
 #include <belay/runtime/detail/record.hpp>
 
 #include <concepts>
@@ -36,6 +37,8 @@ concept task_promise = std::derived_from<P, detail::promise_base>;
 
 namespace detail {
 
+class wait_sources;
+
 class operation {
 public:
     operation() = default;
@@ -48,6 +51,9 @@ public:
     virtual void request_stop(stop_walk& walk) noexcept = 0;
     /// A word for dumps: "sleep", "channel.recv", "tcp.read". Static storage.
     [[nodiscard]] virtual const char* what() const noexcept = 0;
+    /// What could end it, for the search for deadlocks: something outside the tasks, unless an operation knows better. Called by
+    /// the watchdog while no task of the runtime runs; other threads do. May throw std::bad_alloc.
+    virtual void waits_for(wait_sources& out);
 
     [[nodiscard]] record* owner() const noexcept { return rec_; }
 

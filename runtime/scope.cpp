@@ -1,6 +1,7 @@
 #include <belay/runtime/scope.hpp>
 
 #include <belay/runtime/detail/token_registry.hpp>
+#include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
@@ -17,6 +18,10 @@ using detail::record;
 using detail::scope_room;
 using detail::worker;
 using detail::worker_counters;
+
+namespace {
+constexpr std::size_t fan_out_limit = 10'000;
+}
 
 scope::scope(detail::runtime_core& core, const scope_options& o) : options_{o}, core_{core} {
     if (o.max_tasks == 0 || o.max_tasks > 4'000'000'000ULL)
@@ -97,6 +102,26 @@ void scope::add_children(detail::stop_walk& walk) noexcept {
         for (std::size_t i = 0; i + 1 < core_.regular_workers; ++i) walk_shard(more[i]);
 }
 
+std::size_t scope::list_children(detail::wait_sources& out, bool below) {
+    std::size_t count = 0;
+    auto list_shard = [&](shard& s) {
+        std::scoped_lock guard(s.lock);
+        for (child_record* c = s.head; c != nullptr; c = c->next_sibling_, ++count)
+            below ? out.below(*c, detail::wait_sources::kind::child) : out.end_of(*c);
+    };
+    list_shard(first_);
+    if (shard* more = shards_.load(std::memory_order_acquire))
+        for (std::size_t i = 0; i + 1 < core_.regular_workers; ++i) list_shard(more[i]);
+    return count;
+}
+
+void scope::waits_for(detail::wait_sources& out) {
+    out.need_all();
+    // relaxed: no task runs, and its own thread has left it like that.
+    if ((pending_.load(std::memory_order_relaxed) & body_unit) != 0) out.below(*body_, detail::wait_sources::kind::body);
+    list_children(out, true);
+}
+
 // ---- room ------------------------------------------------------------------------------------------------------
 
 // All of "how many", "is it full" and "does somebody wait" is one word, so each decision is one atomic step: a child that
@@ -108,8 +133,27 @@ scope::reservation scope::reserve() noexcept {
         if (seen == 0 || (seen & closed_bit) != 0) return reservation::closed;
         if ((seen & waiters_bit) != 0 || children_of(seen) >= options_.max_tasks) return reservation::full;
         // relaxed: the child is published by its shard and its queue.
-        if (pending_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return reservation::granted;
+        if (!pending_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) continue;
+        if (children_of(seen) + 1 == fan_out_limit && options_.max_tasks == scope_options::any_number) [[unlikely]]
+            report_fan_out();
+        return reservation::granted;
     }
+}
+
+/// With the place of the newest child that this worker, or whoever uses the first shard, has spawned.
+void scope::report_fan_out() noexcept {
+    if (told_of_fan_out_.exchange(true, std::memory_order_relaxed)) return;
+    std::source_location spawned;
+    worker* w = detail::this_worker();
+    auto index = static_cast<std::uint16_t>(w != nullptr && &w->core() == &core_ ? w->index() % core_.regular_workers : 0);
+    for (std::uint16_t i : {index, std::uint16_t{0}}) {
+        if (i != 0 && shards_.load(std::memory_order_acquire) == nullptr) continue;
+        std::scoped_lock guard(shard_at(i).lock);
+        if (shard_at(i).head == nullptr) continue;
+        spawned = shard_at(i).head->spawn_site();
+        break;
+    }
+    core_.watcher->fanned_out(options_.name, fan_out_limit, spawned);
 }
 
 /// One step with reserve(): a thread that spawns while the runtime shuts down is either waited for or refused.
@@ -335,6 +379,16 @@ bool scope_room::start() noexcept {
     if (now == found::room) return !complete_inline();
     complete(outcome::stopped);
     return true;
+}
+
+void scope_room::waits_for(wait_sources& out) {
+    {
+        std::scoped_lock guard(scope_->lock_);
+        if (!linked_) return out.outside();
+    }
+    // One that another thread is about to spawn is not listed yet.
+    std::size_t listed = scope_->list_children(out, false);
+    if (listed != scope_->size()) out.outside();
 }
 
 void scope_room::request_stop(stop_walk&) noexcept {

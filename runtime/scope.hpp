@@ -36,8 +36,9 @@ enum class on_error : std::uint8_t {
 
 /// Aggregate with defaults, for designated initialisers.
 struct scope_options {
+    static constexpr std::size_t any_number = 1'000'000;
     std::string_view name = "scope";  ///< for reports; must live as long as the scope (a literal)
-    std::size_t max_tasks = 1'000'000;///< spawned and not ended; 1 to 4,000,000,000
+    std::size_t max_tasks = any_number;///< spawned and not ended; 1 to 4,000,000,000. Choose one: see the guardrail fan_out
     belay::on_error on_error = belay::on_error::stop_siblings;
     detail::deadline deadline{};      ///< a duration from now or a time point of the steady clock; none by default
 };
@@ -64,6 +65,8 @@ template <class F, class... Args>
 class spawn_when_free_awaiter;
 struct scope_access;
 struct overdue_stop;
+class deadlock_search;
+class wait_sources;
 }  // namespace detail
 
 /// A set of tasks that are joined together. Made by with_scope; handed to its body by reference. spawn and request_stop are
@@ -180,6 +183,7 @@ private:
     friend struct detail::scope_access;
     friend class detail::scope_room;
     friend class detail::runtime_core;
+    friend class detail::deadlock_search;
     template <class>
     friend class detail::scope_body;
     template <class, class...>
@@ -252,6 +256,7 @@ private:
     /// record::home of tasks that are pinned to it. Throws std::out_of_range.
     std::uint16_t home_of(worker_index worker) const;
     reservation reserve() noexcept;
+    void report_fan_out() noexcept;
     void reserve_or_throw();
     void give_back() noexcept;
     /// The root scope, at shutdown: no reservation is granted any more. The first one refuses while there are children.
@@ -264,6 +269,8 @@ private:
     void failed(const std::exception_ptr& error, const detail::record& from, bool is_body) noexcept;
     void add_children(detail::stop_walk& walk) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "scope"; }
+    void waits_for(detail::wait_sources& out) override;
+    std::size_t list_children(detail::wait_sources& out, bool below);
     shard& shard_at(std::uint16_t index) noexcept;
     /// Calls f(record) for at most `most` children while each of them is held where it is.
     template <class F>
@@ -290,6 +297,7 @@ private:
     std::atomic<std::int64_t> stopped_at_ns_{0};  // for the metrics; 0: not stopped
     bool is_root_ = true;  // until it is opened under a parent
     bool own_deadline_ = false;
+    std::atomic<bool> told_of_fan_out_{false};
     deadline_timer timer_{*this};
 };
 

@@ -13,6 +13,7 @@
 #endif
 
 #include <belay/runtime/detail/frame_pool.hpp>
+#include <belay/runtime/detail/guarded.hpp>
 #include <belay/runtime/detail/lambda_type.hpp>
 #include <belay/runtime/detail/result_slot.hpp>
 #include <belay/runtime/operation.hpp>
@@ -78,7 +79,7 @@ public:
 
     template <class A>
     decltype(auto) await_transform(A&& awaitable, std::source_location here = std::source_location::current()) {
-        site = here;
+        if constexpr (guarded) site = here;
         if constexpr (is_task<std::remove_cvref_t<A>>) {
             static_assert(!std::is_lvalue_reference_v<A>,
                           "belay: a task is awaited once, as an rvalue: write co_await std::move(your_task), "

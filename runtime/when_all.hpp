@@ -60,6 +60,10 @@ public:
     }
 
     [[nodiscard]] const char* what() const noexcept override { return "when_all"; }
+    void waits_for(wait_sources& out) override {
+        out.need_all();
+        branches_.each([&](auto& b) { b.list_in(out); });
+    }
 
 private:
     template <std::size_t... I>

@@ -127,6 +127,9 @@ private:
     void add_children(stop_walk& walk) noexcept override {
         branches_.each([&](auto& b) { walk.add(b); });
     }
+    void waits_for(wait_sources& out) override {
+        branches_.each([&](auto& b) { b.list_in(out); });
+    }
 
     branch_set<Ts...> branches_;
 };
@@ -172,6 +175,9 @@ public:
 private:
     void add_children(stop_walk& walk) noexcept override {
         for (std::size_t i = 0; i < branches_.size(); ++i) walk.add(branches_[i]);
+    }
+    void waits_for(wait_sources& out) override {
+        for (std::size_t i = 0; i < branches_.size(); ++i) branches_[i].list_in(out);
     }
     branch_array<T> branches_;
 };

@@ -134,6 +134,7 @@ public:
     admission start_waiting() noexcept { return send_.start_waiting(); }
     void withdraw(grant_list& served) noexcept { send_.withdraw(served); }
     send_status await_resume() const noexcept { return send_.await_resume(); }
+    void waits_for(wait_sources& out) { send_.waits_for(out); }
 
 private:
     T value_;
@@ -234,25 +235,30 @@ private:
 
 /// The sending end. Copyable and thread-safe; the channel closes when the last copy goes. A copy of its own for each task.
 template <class T>
-class sender {
+class sender : private detail::listed_handle {
 public:
-    sender(const sender& other) noexcept : core_{other.core_} {
-        if (core_) core_->add_sender();
+    sender(const sender& other) noexcept : listed_handle{}, core_{other.core_} {
+        if (core_) core_->add_sender(*this);
     }
-    sender(sender&&) noexcept = default;
+    sender(sender&& other) noexcept : core_{std::move(other.core_)} {
+        if (core_) core_->sender_handles.move(other, *this);
+    }
     sender& operator=(sender other) noexcept {
-        std::swap(core_, other.core_);
+        // By way of a third one: each of the two may be in a list, or in none.
+        sender before{std::move(*this)};
+        take(other);
+        other.take(before);
         return *this;
     }
     ~sender() {
-        if (core_) core_->drop_sender();
+        if (core_) core_->drop_sender(*this);
     }
 
     /// Awaitable: suspends while the channel is full. `closed` if the receiver has gone or close() was called; `value` is then
     /// untouched, as it is after a stop. The lvalue must live until the await ends; the rvalue moves into the operation and, if it
     /// is not sent, goes with it.
-    [[nodiscard]] send_awaiter<T> send(T& value) noexcept { return {core(), value}; }
-    [[nodiscard]] send_value_op<T> send(T&& value) { return {core(), std::move(value)}; }
+    [[nodiscard]] send_awaiter<T> send(T& value BELAY_LIFETIMEBOUND) noexcept BELAY_LIFETIMEBOUND { return {core(), value}; }
+    [[nodiscard]] send_value_op<T> send(T&& value) BELAY_LIFETIMEBOUND { return {core(), std::move(value)}; }
     /// Awaitable: a place in the channel, so that the message need only be made when there is room for it.
     [[nodiscard]] reserve_awaiter<T> reserve() noexcept { return reserve_awaiter<T>{checked()}; }
     /// Never suspends. False when full or closed: the value is untouched.
@@ -268,7 +274,12 @@ public:
 private:
     template <class U>
     friend std::pair<sender<U>, receiver<U>> channel(std::size_t);
-    explicit sender(std::shared_ptr<detail::channel_core<T>> core) noexcept : core_{std::move(core)} {}
+    explicit sender(std::shared_ptr<detail::channel_core<T>> core) noexcept : core_{std::move(core)} { core_->add_sender(*this); }
+    /// When it has none.
+    void take(sender& other) noexcept {
+        core_ = std::move(other.core_);
+        if (core_) core_->sender_handles.move(other, *this);
+    }
     const std::shared_ptr<detail::channel_core<T>>& checked() const noexcept {
         if (!core_) detail::misuse("a moved-from channel sender was used");
         return core_;
@@ -282,9 +293,11 @@ private:
 template <class T>
 class receiver {
 public:
-    receiver(receiver&&) noexcept = default;
+    receiver(receiver&& other) noexcept : core_{std::move(other.core_)} { arrive(); }
     receiver& operator=(receiver&& other) noexcept {
         std::swap(core_, other.core_);
+        arrive();
+        other.arrive();
         return *this;
     }
     ~receiver() {
@@ -292,7 +305,7 @@ public:
     }
 
     /// Awaitable: the next message, or empty when the channel is closed, drained, and no permit is outstanding.
-    [[nodiscard]] recv_awaiter<T> recv() noexcept { return recv_awaiter<T>{core()}; }
+    [[nodiscard]] recv_awaiter<T> recv() noexcept BELAY_LIFETIMEBOUND { return recv_awaiter<T>{core()}; }
     /// Never suspends. Empty when there is nothing now, or nothing any more.
     [[nodiscard]] std::optional<T> try_recv() noexcept {
         std::optional<T> message;
@@ -310,7 +323,10 @@ public:
 private:
     template <class U>
     friend std::pair<sender<U>, receiver<U>> channel(std::size_t);
-    explicit receiver(std::shared_ptr<detail::channel_core<T>> core) noexcept : core_{std::move(core)} {}
+    explicit receiver(std::shared_ptr<detail::channel_core<T>> core) noexcept : core_{std::move(core)} { arrive(); }
+    void arrive() noexcept {
+        if (core_) core_->receiver_is_at(this);
+    }
     detail::channel_core<T>* core() const noexcept {
         if (!core_) detail::misuse("a moved-from channel receiver was used");
         return core_.get();

@@ -65,7 +65,7 @@ public:
     event& operator=(const event&) = delete;
 
     /// Awaitable: goes on when the event is set, at once if it is. On stop: has not waited. O(1).
-    [[nodiscard]] event_awaiter wait() noexcept { return event_awaiter{*this}; }
+    [[nodiscard]] event_awaiter wait() noexcept BELAY_LIFETIMEBOUND { return event_awaiter{*this}; }
     /// Resumes all who wait now, whatever reset() follows, and lets everybody through until then. Never suspends. Idempotent.
     /// O(waiters).
     void set() noexcept {

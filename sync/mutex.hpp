@@ -4,6 +4,7 @@
 //     auto guard = co_await state_mutex.lock();
 #pragma once
 
+#include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/sync/detail/waiter_queue.hpp>
 
@@ -20,9 +21,11 @@ class mutex;
 class [[nodiscard]] mutex_guard {
 public:
     mutex_guard() = default;
-    mutex_guard(mutex_guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} {}
+    mutex_guard(mutex_guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} { is_here(); }
     mutex_guard& operator=(mutex_guard&& other) noexcept {
         std::swap(mutex_, other.mutex_);
+        is_here();
+        other.is_here();
         return *this;
     }
     ~mutex_guard() { unlock(); }
@@ -33,7 +36,8 @@ public:
 private:
     friend class mutex;
     friend class mutex_awaiter;
-    explicit mutex_guard(mutex& m) noexcept : mutex_{&m} {}
+    explicit mutex_guard(mutex& m) noexcept : mutex_{&m} { is_here(); }
+    inline void is_here() const noexcept;
     mutex* mutex_ = nullptr;
 };
 
@@ -70,6 +74,7 @@ public:
 
     inline void request_stop(detail::stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "mutex.lock"; }
+    inline void waits_for(detail::wait_sources& out) override;
 
 private:
     friend class mutex;
@@ -86,9 +91,11 @@ public:
     mutex& operator=(const mutex&) = delete;
 
     /// Awaitable: a guard.
-    [[nodiscard]] mutex_awaiter lock() noexcept { return mutex_awaiter{*this}; }
+    [[nodiscard]] mutex_awaiter lock() noexcept BELAY_LIFETIMEBOUND { return mutex_awaiter{*this}; }
     /// Never suspends; empty when it is locked.
-    [[nodiscard]] mutex_guard try_lock() noexcept { return try_acquire() ? mutex_guard{*this} : mutex_guard{}; }
+    [[nodiscard]] mutex_guard try_lock() noexcept BELAY_LIFETIMEBOUND {
+        return try_acquire() ? mutex_guard{*this} : mutex_guard{};
+    }
 
 private:
     friend class mutex_guard;
@@ -124,12 +131,26 @@ private:
     }
 
     std::atomic<state> state_{state::free};
+    std::atomic<const mutex_guard*> holder_{nullptr};  // for the search for deadlocks; null while it is handed over
     detail::spin_lock lock_;  // guards the queue and the changes from and to `contended`
     detail::waiter_queue<detail::waiter> waiters_;
 };
 
 void mutex_guard::unlock() noexcept {
-    if (mutex* m = std::exchange(mutex_, nullptr)) m->release();
+    mutex* m = std::exchange(mutex_, nullptr);
+    if (m == nullptr) return;
+    if constexpr (detail::guarded)
+        m->holder_.store(nullptr, std::memory_order_relaxed);  // published by release(), as below by whatever hands the guard on
+    m->release();
+}
+
+void mutex_guard::is_here() const noexcept {
+    if (detail::guarded && mutex_ != nullptr) mutex_->holder_.store(this, std::memory_order_relaxed);
+}
+
+void mutex_awaiter::waits_for(detail::wait_sources& out) {
+    std::scoped_lock guard(mutex_->lock_);
+    out.handle(linked() ? mutex_->holder_.load(std::memory_order_relaxed) : nullptr);
 }
 
 bool mutex_awaiter::try_now() noexcept { return mutex_->try_acquire(); }

@@ -166,6 +166,9 @@ public:
         (void)any_of([this](auto& arm, unsigned i) noexcept { return decided() || !add(arm, i); });
         return registered();
     }
+    void waits_for(wait_sources& out) override {
+        std::apply([&](auto&... arms) { (arms.waits_for(out), ...); }, arms_);
+    }
     /// An error of the operation that happened is thrown.
     result_type await_resume() { return take<0>(won_ != none ? won_ : winner()); }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <belay/runtime/task.hpp>
+#include <belay/sync/detail/handle_list.hpp>
 #include <belay/sync/detail/waiter_queue.hpp>
 
 #include <coroutine>
@@ -17,24 +18,16 @@ namespace belay {
 class semaphore;
 
 /// Holds permits until it is destroyed. Move-only; may be moved to another task.
-class [[nodiscard]] semaphore_permit {
+class [[nodiscard]] semaphore_permit : private detail::listed_handle {
 public:
-    semaphore_permit() = default;
-    semaphore_permit(semaphore_permit&& other) noexcept
-        : semaphore_{std::exchange(other.semaphore_, nullptr)}, count_{std::exchange(other.count_, 0)} {}
-    semaphore_permit& operator=(semaphore_permit&& other) noexcept {
-        std::swap(semaphore_, other.semaphore_);
-        std::swap(count_, other.count_);
-        return *this;
-    }
+    semaphore_permit() noexcept = default;
+    inline semaphore_permit(semaphore_permit&& other) noexcept;
+    inline semaphore_permit& operator=(semaphore_permit&& other) noexcept;
     ~semaphore_permit() { release(); }
     /// Gives them back early, once; later calls do nothing.
     inline void release() noexcept;
     /// Never gives them back: somebody else will, with semaphore::release(). Returns how many they were.
-    std::size_t forget() noexcept {
-        semaphore_ = nullptr;
-        return std::exchange(count_, 0);
-    }
+    inline std::size_t forget() noexcept;
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     /// False: it was moved from, released or forgotten, or try_acquire() found too few.
     [[nodiscard]] explicit operator bool() const noexcept { return semaphore_ != nullptr; }
@@ -42,7 +35,8 @@ public:
 private:
     friend class semaphore;
     friend class semaphore_awaiter;
-    semaphore_permit(semaphore& s, std::size_t count) noexcept : semaphore_{&s}, count_{count} {}
+    inline semaphore_permit(semaphore& s, std::size_t count) noexcept;
+    inline void take(semaphore_permit& other) noexcept;
     semaphore* semaphore_ = nullptr;
     std::size_t count_ = 0;
 };
@@ -77,6 +71,7 @@ public:
     semaphore_permit await_resume() noexcept { return {*semaphore_, count_}; }
     inline void request_stop(detail::stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "semaphore.acquire"; }
+    inline void waits_for(detail::wait_sources& out) override;
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     inline bool try_now() noexcept;
@@ -94,15 +89,15 @@ private:
 /// its permits and waiters.
 class semaphore {
 public:
-    explicit semaphore(std::size_t permits) noexcept : available_{permits} {}
+    explicit semaphore(std::size_t permits) noexcept : available_{permits}, permits_{permits} {}
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
 
     /// Awaitable: a permit for `count`. On stop: leaves the queue and has acquired none. If there will never be so many, it waits
     /// until it is stopped. O(1).
-    [[nodiscard]] semaphore_awaiter acquire(std::size_t count = 1) noexcept { return {*this, count}; }
+    [[nodiscard]] semaphore_awaiter acquire(std::size_t count = 1) noexcept BELAY_LIFETIMEBOUND { return {*this, count}; }
     /// Never suspends, and does not overtake. Empty when there are too few.
-    [[nodiscard]] semaphore_permit try_acquire(std::size_t count = 1) noexcept {
+    [[nodiscard]] semaphore_permit try_acquire(std::size_t count = 1) noexcept BELAY_LIFETIMEBOUND {
         return take(count) ? semaphore_permit{*this, count} : semaphore_permit{};
     }
     /// Adds permits, whoever acquired them. Any thread; never suspends. O(waiters that get theirs).
@@ -110,6 +105,7 @@ public:
         wake_list wake;
         {
             std::scoped_lock guard(lock_);
+            counted_ = false;
             available_ += count;
             serve(wake);
         }
@@ -123,6 +119,7 @@ public:
 
 private:
     friend semaphore_awaiter;
+    friend semaphore_permit;
     using wake_list = detail::waiter_chain<semaphore_awaiter>;
 
     bool take(std::size_t count) noexcept {
@@ -141,6 +138,15 @@ private:
             wake.push(*w);
         }
     }
+    void take_back(std::size_t count) noexcept {
+        wake_list wake;
+        {
+            std::scoped_lock guard(lock_);
+            available_ += count;
+            serve(wake);
+        }
+        run(wake);
+    }
     static void run(wake_list& wake) noexcept {
         while (semaphore_awaiter* w = wake.pop()) w->grant();
     }
@@ -148,10 +154,52 @@ private:
     mutable detail::spin_lock lock_;
     std::size_t available_;
     detail::waiter_queue<semaphore_awaiter> waiters_;
+    // For the search for deadlocks: where the permits are.
+    detail::handle_list listed_;
+    const std::size_t permits_;
+    bool counted_ = true;  // until somebody adds permits, or takes some for good: then nobody knows who else will
 };
 
+semaphore_permit::semaphore_permit(semaphore& s, std::size_t count) noexcept : semaphore_{&s}, count_{count} {
+    s.listed_.add(*this, count);
+}
+
+semaphore_permit::semaphore_permit(semaphore_permit&& other) noexcept { take(other); }
+
+semaphore_permit& semaphore_permit::operator=(semaphore_permit&& other) noexcept {
+    semaphore_permit before{std::move(*this)};  // each of the two may be in a list, or in none
+    take(other);
+    other.take(before);
+    return *this;
+}
+
+void semaphore_permit::take(semaphore_permit& other) noexcept {
+    semaphore_ = std::exchange(other.semaphore_, nullptr);
+    count_ = std::exchange(other.count_, 0);
+    if (semaphore_ != nullptr) semaphore_->listed_.move(other, *this);
+}
+
 void semaphore_permit::release() noexcept {
-    if (semaphore* s = std::exchange(semaphore_, nullptr)) s->release(std::exchange(count_, 0));
+    semaphore* s = std::exchange(semaphore_, nullptr);
+    if (s == nullptr) return;
+    s->listed_.remove(*this, count_);
+    s->take_back(std::exchange(count_, 0));
+}
+
+std::size_t semaphore_permit::forget() noexcept {
+    if (semaphore* s = std::exchange(semaphore_, nullptr)) {
+        s->listed_.remove(*this, count_);
+        std::scoped_lock guard(s->lock_);
+        s->counted_ = false;
+    }
+    return std::exchange(count_, 0);
+}
+
+void semaphore_awaiter::waits_for(detail::wait_sources& out) {
+    semaphore& s = *semaphore_;
+    std::scoped_lock guard(s.lock_);
+    if (!linked() || !s.counted_ || count_ > s.permits_) return out.outside();
+    s.listed_.list_in(out, s.permits_ - s.available_);
 }
 
 bool semaphore_awaiter::try_now() noexcept { return semaphore_->take(count_); }

@@ -71,6 +71,19 @@ void add_tasks(report& r, std::span<const task_snapshot> tasks, std::size_t tota
     if (tasks.size() == 1) r.task_id = tasks.front().id, r.task_name = tasks.front().name.data();
 }
 
+/// "task 4", "tasks 4 and 7", "it itself".
+std::string holders_text(const stuck_task& stuck) {
+    std::size_t shown = std::min(stuck.holder_count, stuck.holders.size());
+    if (shown == 1 && stuck.holder_count == 1 && stuck.holders[0] == stuck.task.id) return "it itself";
+    std::string text = stuck.holder_count == 1 ? "task " : "tasks ";
+    for (std::size_t i = 0; i < shown; ++i) {
+        if (i != 0) text += i + 1 == stuck.holder_count ? " and " : ", ";
+        text += std::to_string(stuck.holders[i]);
+    }
+    if (stuck.holder_count > shown) text += " and " + std::to_string(stuck.holder_count - shown) + " more";
+    return text;
+}
+
 }  // namespace
 
 std::string error_text(const std::exception_ptr& error) {
@@ -157,6 +170,99 @@ report describe_ignored_stop(const ignored_stop& stop) {
         "std::stop_token. An awaitable of another library: give it what stops it, from a belay::this_task::stop_token() callback.\n"
         "Cleanup that takes its time: belay::finally or belay::shield, with a grace.";
     r.silence = "BELAY_GUARDRAILS=stop=log:60s, stop=log or stop=off";
+    return r;
+}
+
+report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace) {
+    report r;
+    r.kind = guardrail::cleanup_overrun;
+    r.task_id = task.id;
+    r.task_name = task.name.data();
+    r.what = "a cleanup of " + task_text(task) + " did not end within its grace of " + duration_text(grace) + " and was stopped";
+    r.where.push_back(async_stack(task, "awaits the cleanup"));
+    r.spawned = site_text(task.spawned);
+    r.why = "what the cleanup was to do may not be done: it ends at its next suspension, like every task that is stopped.";
+    r.fix =
+        "give it the time that it needs, finally(work, cleanup, grace) or shield(work, grace), within what its callers and the\n"
+        "shutdown_grace of the runtime allow; or let it do less: close instead of waiting for the peer's answer.";
+    r.silence = "BELAY_GUARDRAILS=cleanup=off";
+    return r;
+}
+
+report describe_deadlock(const deadlock& found) {
+    report r;
+    r.kind = guardrail::deadlock;
+    r.runtime = found.runtime;
+    r.what = counted(found.total, "task waits", "tasks wait") +
+             " for what nobody else can do: " + (found.total == 1 ? "it can" : "they can") + " never go on";
+    for (const auto& stuck : found.tasks) {
+        std::string text = std::string{stuck.task.waiting_on} + ", which only " + holders_text(stuck) + " could end";
+        r.facts.push_back({task_text(stuck.task), std::move(text)});
+        auto stack = async_stack(stuck.task, "");
+        stack.title = task_text(stuck.task) + ", spawned at " + site_text(stuck.task.spawned);
+        r.where.push_back(std::move(stack));
+    }
+    if (found.total > found.tasks.size())
+        r.where.push_back({report_stack::shape::list, "and " + std::to_string(found.total - found.tasks.size()) + " more", {}});
+    if (found.behind != 0)
+        r.facts.push_back({"behind them", counted(found.behind, "task waits for their end", "tasks wait for their end")});
+    const task_snapshot& first = found.tasks.front().task;
+    r.spawned = site_text(first.spawned) + (found.total > 1 ? ", and others" : "");
+    if (found.total == 1) r.task_id = first.id, r.task_name = first.name.data();
+    r.why =
+        "what could end their waits is in their own frames: senders and receivers of channels, guards of mutexes, permits, their\n"
+        "ends. No timer, I/O or object on the heap can; a stop alone would end them.";
+    r.fix =
+        "a task that waits for a channel to close must not keep a sender of it: give the last one away, or destroy it. Locks that\n"
+        "are held together: take them in the same order everywhere. A task cannot join, lock or send to itself. If a\n"
+        "thread, a callback or another task does use an object in one of these frames, by a reference: give it a handle of its own.";
+    r.silence = "BELAY_GUARDRAILS=deadlock=log:60s, deadlock=log or deadlock=off";
+    return r;
+}
+
+report describe_saturated_pool(const saturated_pool& pool) {
+    report r;
+    r.kind = guardrail::pool_saturated;
+    std::string name{pool.pool};
+    r.what = "a function has waited " + duration_text(pool.waited) + " for a thread of the blocking pool \"" + name + "\"";
+    r.facts.push_back({"threads", counted(pool.threads, "thread, which runs a function", "threads, all of which run functions")});
+    r.facts.push_back({"queue", counted(pool.queued, "function waits", "functions wait")});
+    if (pool.task.id != 0) {
+        r.task_id = pool.task.id;
+        r.task_name = pool.task.name.data();
+        r.where.push_back(async_stack(pool.task, "waits for a thread"));
+        r.spawned = site_text(pool.task.spawned);
+    } else {
+        r.where.push_back({report_stack::shape::list, "the task that waits is not known", {}});
+        r.spawned = "an unknown place";
+    }
+    r.why =
+        "the threads run functions that take long or do not end, and whatever else needs one waits behind them: requests that only\n"
+        "read a small file wait for those that wait for a slow disk or a remote service.";
+    r.fix =
+        "give what can take long a pool of its own (belay::blocking_pool), so that it holds up nothing else; bound its wait\n"
+        "(max_wait) or refuse it (when_full::reject). More threads: runtime_options::blocking_threads, or max_threads of the pool.\n"
+        "CPU work belongs on a belay::cpu_pool.";
+    r.silence = "BELAY_GUARDRAILS=pool=log:10s or pool=off";
+    return r;
+}
+
+report describe_fan_out(std::string_view scope, std::size_t tasks, std::source_location spawned) {
+    report r;
+    r.kind = guardrail::fan_out;
+    r.what =
+        "scope \"" + std::string{scope} + "\" holds " + std::to_string(tasks) + " tasks, and nobody has chosen a limit for it";
+    r.where.push_back({report_stack::shape::list,
+                       "one of the latest was spawned at",
+                       {{function_text(spawned.function_name()), place_text(spawned), "", false}}});
+    r.spawned = site_text(spawned);
+    r.why =
+        "one task for each input is as many tasks as there are inputs: memory, sockets and whatever the tasks call have to bear\n"
+        "all of them at once.";
+    r.fix =
+        "bound it: co_await belay::for_each(inputs, belay::at_most(n), f), or map(); or .max_tasks = n with\n"
+        "co_await scope.spawn_when_free(f), which waits for a free place. A number that is meant: .max_tasks = 100'000.";
+    r.silence = "set scope_options::max_tasks, or BELAY_GUARDRAILS=fanout=off";
     return r;
 }
 

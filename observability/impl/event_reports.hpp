@@ -16,6 +16,10 @@ namespace belay::detail {
 report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks);
 report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold);
 report describe_ignored_stop(const ignored_stop& stop);
+report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace);
+report describe_deadlock(const deadlock& found);
+report describe_saturated_pool(const saturated_pool& pool);
+report describe_fan_out(std::string_view scope, std::size_t tasks, std::source_location spawned);
 report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total);
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
 report describe_never_awaited(std::source_location made);

@@ -3,8 +3,10 @@
 #include <belay/observability/impl/allow_registry.hpp>
 #include <belay/observability/impl/event_reports.hpp>
 #include <belay/observability/impl/guard_attach.hpp>
+#include <belay/observability/impl/self_test.hpp>
 #include <belay/observability/impl/source_text.hpp>
 #include <belay/observability/impl/stall_report.hpp>
+#include <belay/observability/impl/suppressions.hpp>
 #include <belay/observability/impl/symbols.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
@@ -20,6 +22,15 @@ std::uint64_t place_of(const task_snapshot& task) noexcept {
     hash.add(task.spawned);
     if (task.depth > 0) hash.add(task.stack[0]);
     return hash.value();
+}
+
+std::source_location innermost(const task_snapshot& task) noexcept { return task.depth > 0 ? task.stack[0] : task.spawned; }
+
+/// A lock that is taken for microseconds is held for milliseconds when the host takes the CPU away from its holder: where it has too few
+/// CPUs, waiting for a lock says little about the program before it lasts for so many thresholds.
+constexpr int long_for_a_lock = 50;
+bool is_lock(std::string_view function) noexcept {
+    return function.starts_with("pthread_mutex_") || function.starts_with("pthread_rwlock_");
 }
 
 /// Two are enough to tell places apart, and are the same after a restart.
@@ -49,20 +60,20 @@ void guardrail_observer::set_policy(const guardrails::policy& policy) noexcept {
     policy_ = policy;
 }
 
-std::chrono::nanoseconds guardrail_observer::stall_threshold() const noexcept {
-    auto rule = rule_of(guardrail::blocked_worker);
+std::chrono::nanoseconds guardrail_observer::threshold_of(guardrail kind) const noexcept {
+    auto rule = rule_of(kind);
     return rule.then == guardrails::action::off ? std::chrono::nanoseconds{0} : rule.threshold;
 }
 
-std::chrono::nanoseconds guardrail_observer::stop_limit() const noexcept {
-    auto rule = rule_of(guardrail::stop_ignored);
-    return rule.then == guardrails::action::off ? std::chrono::nanoseconds{0} : rule.threshold;
-}
+std::chrono::nanoseconds guardrail_observer::stall_threshold() const noexcept { return threshold_of(guardrail::blocked_worker); }
+std::chrono::nanoseconds guardrail_observer::stop_limit() const noexcept { return threshold_of(guardrail::stop_ignored); }
+std::chrono::nanoseconds guardrail_observer::deadlock_period() const noexcept { return threshold_of(guardrail::deadlock); }
+std::chrono::nanoseconds guardrail_observer::pool_wait_limit() const noexcept { return threshold_of(guardrail::pool_saturated); }
 
-// Counts, and writes the report that `describe` makes if one is due. Nothing may be thrown at a runtime: what cannot be
-// described for lack of memory has been counted.
+// Counts, and writes the report that `describe` makes if one is due. Nothing may be thrown at a runtime: without memory the report
+// is one line, with the place `where`.
 template <class Describe>
-void guardrail_observer::raise(guardrail kind, std::uint64_t key, Describe&& describe) noexcept {
+void guardrail_observer::raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept {
     auto rule = rule_of(kind);
     auto admitted = process_reporter().admit(kind, key, rule.then, counters_);
     if (!admitted.write) return;
@@ -73,9 +84,10 @@ void guardrail_observer::raise(guardrail kind, std::uint64_t key, Describe&& des
         r.stack_id = key;
         r.occurrence = admitted.occurrence;
         r.suppressed = admitted.suppressed;
+        if (is_suppressed(r)) return process_reporter().suppress(kind, key, admitted, counters_);
         process_reporter().publish(r);
-    } catch (...) {  // no memory
-        if (rule.then == guardrails::action::panic) std::terminate();
+    } catch (...) {
+        process_reporter().publish_briefly(kind, rule.then, where);
     }
 }
 
@@ -94,9 +106,9 @@ void guardrail_observer::worker_stalled(const worker_stall& stall) noexcept {
         if (!verdict) return;
         if (verdict->first) process_reporter().count_stall(verdict->found, counters_);
         if (verdict->found == stall_class::starved) return;
-        raise(guardrail::blocked_worker, place_of(stall.task),
+        raise(guardrail::blocked_worker, place_of(stall.task), innermost(stall.task),
               [&] { return describe_stall(stall, *verdict, gather(stall, *verdict), threshold); });
-    } catch (...) {  // no memory
+    } catch (...) {  // no memory to look at it
     }
 }
 
@@ -107,18 +119,20 @@ void guardrail_observer::guard_across_suspension(const task_snapshot& task, std:
         add_callers(place, locks.front().callers);
     }
     if (task.depth > 0) place.add(task.stack[0]);
-    raise(guardrail::guard_across_suspension, place.value(), [&] { return describe_held_locks(task, locks); });
+    raise(guardrail::guard_across_suspension, place.value(), innermost(task), [&] { return describe_held_locks(task, locks); });
 }
 
 void guardrail_observer::blocking_called(const task_snapshot& task, const blocking_call& call) noexcept {
     auto threshold = rule_of(guardrail::blocking_call).threshold;
     bool any = threshold == std::chrono::nanoseconds{0};
     if ((!any && (!call.slept || call.elapsed < threshold)) || is_traced()) return;
+    if (!any && is_lock(call.function) && call.elapsed < long_for_a_lock * threshold && host_is_overloaded()) return;
     place_hash place;
     place.add(call.function);
     add_callers(place, call.callers);
     if (task.depth > 0) place.add(task.stack[0]);
-    raise(guardrail::blocking_call, place.value(), [&] { return describe_blocking_call(task, call, threshold); });
+    raise(guardrail::blocking_call, place.value(), innermost(task),
+          [&] { return describe_blocking_call(task, call, threshold); });
 }
 
 void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
@@ -126,7 +140,8 @@ void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view
     place_hash place;
     place.add(where);
     if (!tasks.empty()) place.add(tasks.front().spawned);
-    raise(guardrail::task_leak, place.value(), [&] { return describe_leak(runtime, where, tasks, total); });
+    raise(guardrail::task_leak, place.value(), tasks.empty() ? std::source_location{} : innermost(tasks.front()),
+          [&] { return describe_leak(runtime, where, tasks, total); });
 }
 
 void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
@@ -136,22 +151,47 @@ void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
         place.add(stop.tasks.front().spawned);
         if (stop.tasks.front().depth > 0) place.add(stop.tasks.front().stack[0]);
     }
-    raise(guardrail::stop_ignored, place.value(), [&] { return describe_ignored_stop(stop); });
+    raise(guardrail::stop_ignored, place.value(), stop.tasks.empty() ? std::source_location{} : innermost(stop.tasks.front()),
+          [&] { return describe_ignored_stop(stop); });
+}
+
+void guardrail_observer::deadlocked(const deadlock& found) noexcept {
+    place_hash place;
+    for (const auto& stuck : found.tasks) {
+        place.add(stuck.task.spawned);
+        if (stuck.task.depth > 0) place.add(stuck.task.stack[0]);
+    }
+    raise(guardrail::deadlock, place.value(), innermost(found.tasks.front().task), [&] { return describe_deadlock(found); });
+}
+
+void guardrail_observer::cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept {
+    raise(guardrail::cleanup_overrun, place_of(task), innermost(task), [&] { return describe_overrun_cleanup(task, grace); });
+}
+
+void guardrail_observer::pool_saturated(const saturated_pool& pool) noexcept {
+    place_hash place;
+    place.add(pool.pool);
+    raise(guardrail::pool_saturated, place.value(), innermost(pool.task), [&] { return describe_saturated_pool(pool); });
+}
+
+void guardrail_observer::fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept {
+    raise(guardrail::fan_out, place_hash{}.add(scope).add(spawned).value(), spawned,
+          [&] { return describe_fan_out(scope, tasks, spawned); });
 }
 
 void guardrail_observer::error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept {
-    raise(guardrail::lost_error, place_hash{}.add(scope).add(spawned).value(),
+    raise(guardrail::lost_error, place_hash{}.add(scope).add(spawned).value(), spawned,
           [&] { return describe_lost_error(scope, spawned, error); });
 }
 
 void guardrail_observer::never_awaited(std::source_location made) noexcept {
     // An exception or a stop between making a task and awaiting it destroys the task, which is as it should be.
     if (std::uncaught_exceptions() > 0 || stop_requested_here()) return;
-    raise(guardrail::never_awaited, place_hash{}.add(made).value(), [&] { return describe_never_awaited(made); });
+    raise(guardrail::never_awaited, place_hash{}.add(made).value(), made, [&] { return describe_never_awaited(made); });
 }
 
 void guardrail_observer::captures_borrowed(std::source_location made, std::source_location spawned) noexcept {
-    raise(guardrail::borrowed_captures, place_hash{}.add(made).add(spawned).value(),
+    raise(guardrail::borrowed_captures, place_hash{}.add(made).add(spawned).value(), spawned,
           [&] { return describe_borrowed_captures(made, spawned); });
 }
 
@@ -177,7 +217,9 @@ namespace belay {
 
 std::shared_ptr<observer> make_observer(std::string_view runtime, std::string_view policy) {
     auto effective = guardrails::effective_policy(policy);
+    detail::load_suppressions_once();
     detail::attach_guard(effective);
+    detail::announce_once();
     return std::make_shared<detail::guardrail_observer>(std::string{runtime}, effective);
 }
 

@@ -21,12 +21,18 @@ public:
     void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                       std::size_t total) noexcept override;
     void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;
+    void deadlocked(const deadlock& found) noexcept override;
+    void pool_saturated(const saturated_pool& pool) noexcept override;
+    void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept override;
+    void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept override;
     void stop_ignored(const ignored_stop& stop) noexcept override;
     void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept override;
     void never_awaited(std::source_location made) noexcept override;
     void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stop_limit() const noexcept override;
+    [[nodiscard]] std::chrono::nanoseconds pool_wait_limit() const noexcept override;
+    [[nodiscard]] std::chrono::nanoseconds deadlock_period() const noexcept override;
 
     void set_policy(const guardrails::policy& policy) noexcept;
     /// What this runtime's guardrails found.
@@ -34,8 +40,10 @@ public:
 
 private:
     guardrails::rule rule_of(guardrail kind) const noexcept;
+    /// Zero if it is off.
+    [[nodiscard]] std::chrono::nanoseconds threshold_of(guardrail kind) const noexcept;
     template <class Describe>
-    void raise(guardrail kind, std::uint64_t key, Describe&& describe) noexcept;
+    void raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept;
 
     const std::string runtime_;
     mutable std::mutex mutex_;  // the policy; held for a copy only

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -10,24 +13,36 @@
 namespace belay::detail {
 namespace {
 
+// One write: lines of other threads do not get in between. Only a pipe that is full or a signal makes it more.
+void write_all(std::string_view text) noexcept {
+    while (!text.empty()) {
+        auto n = ::write(STDERR_FILENO, text.data(), text.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return;
+        text.remove_prefix(static_cast<std::size_t>(n));
+    }
+}
+
+// Better a short line than none. Needs no memory but the stack.
+void write_briefly(guardrail kind, guardrails::action then, std::source_location where) noexcept {
+    std::array<char, 512> line{};
+    auto name = to_string(kind);
+    int n = std::snprintf(line.data(), line.size(), "belay: %s [%.*s] at %s:%u (there is no memory to say more)\n",
+                          then == guardrails::action::panic ? "PANIC" : "WARN", static_cast<int>(name.size()), name.data(),
+                          where.file_name(), static_cast<unsigned>(where.line()));
+    auto length = std::min(static_cast<std::size_t>(std::max(n, 0)), line.size() - 1);
+    auto begin = std::find(line.begin(), line.end(), '[');
+    std::replace(begin, std::find(begin, line.end(), ']'), '_', '-');  // as in a full report
+    write_all({line.data(), length});
+}
+
 class standard_error_sink final : public guardrails::report_sink {
 public:
     void write(const report& what) noexcept override {
         try {
             write_all(what.to_text());
-        } catch (...) {  // out of memory: better a short line than none
-            write_all("belay: a guardrail fired, but there is no memory to describe it\n");
-        }
-    }
-
-private:
-    // One write: lines of other threads do not get in between. Only a pipe that is full or a signal makes it more.
-    static void write_all(std::string_view text) noexcept {
-        while (!text.empty()) {
-            auto n = ::write(STDERR_FILENO, text.data(), text.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) return;
-            text.remove_prefix(static_cast<std::size_t>(n));
+        } catch (...) {
+            write_briefly(what.kind, what.action, {});
         }
     }
 };
@@ -67,6 +82,16 @@ report_throttle::decision reporter::admit(guardrail kind, std::uint64_t key, gua
     return decision;
 }
 
+void reporter::suppress(guardrail kind, std::uint64_t key, const report_throttle::decision& admitted,
+                        guardrail_counters& mine) noexcept {
+    {
+        std::lock_guard lock{mutex_};
+        throttle_.suppress(kind, key, admitted.suppressed);
+    }
+    bump(all_.suppressed);
+    bump(mine.suppressed);
+}
+
 void reporter::count_stall(stall_class found, guardrail_counters& mine) noexcept {
     bump(all_.stalls[static_cast<std::size_t>(found)]);
     bump(mine.stalls[static_cast<std::size_t>(found)]);
@@ -87,6 +112,11 @@ std::shared_ptr<guardrails::report_sink> reporter::exchange_sink(std::shared_ptr
     std::lock_guard lock{mutex_};
     throttle_ = {};
     return std::exchange(sink_, std::move(sink));
+}
+
+void reporter::publish_briefly(guardrail kind, guardrails::action then, std::source_location where) noexcept {
+    write_briefly(kind, then, where);
+    if (then == guardrails::action::panic) std::abort();
 }
 
 std::shared_ptr<guardrails::report_sink> reporter::exchange_callback(std::shared_ptr<guardrails::report_sink> callback) {

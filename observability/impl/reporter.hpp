@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <source_location>
 
 namespace belay::detail {
 
@@ -32,9 +33,14 @@ public:
     /// a report is only built after this.
     report_throttle::decision admit(guardrail kind, std::uint64_t key, guardrails::action then,
                                     guardrail_counters& mine) noexcept;
+    /// One that was admitted is not written after all, nor is any further one at that place.
+    void suppress(guardrail kind, std::uint64_t key, const report_throttle::decision& admitted,
+                  guardrail_counters& mine) noexcept;
     void count_stall(stall_class found, guardrail_counters& mine) noexcept;
     /// Writes it. Does not return if its action is panic.
     void publish(const report& what) noexcept;
+    /// For want of memory: one line on standard error, whatever the sink is. Does not return if the action is panic.
+    void publish_briefly(guardrail kind, guardrails::action then, std::source_location where) noexcept;
 
     std::shared_ptr<guardrails::report_sink> exchange_sink(std::shared_ptr<guardrails::report_sink> sink);
     std::shared_ptr<guardrails::report_sink> exchange_callback(std::shared_ptr<guardrails::report_sink> callback);

@@ -13,10 +13,15 @@ stall_window between(const thread_times& before, const thread_times& after, std:
 
 }  // namespace
 
-void stall_watch::suspect(unsigned worker, int tid) { workers_[worker].before = read_times(tid); }
+stall_watch::history& stall_watch::of(unsigned worker) {
+    if (worker >= workers_.size()) workers_.resize(worker + 1U);
+    return workers_[worker];
+}
+
+void stall_watch::suspect(unsigned worker, int tid) { of(worker).before = read_times(tid); }
 
 std::optional<stall_verdict> stall_watch::judge(const worker_stall& stall, std::chrono::nanoseconds threshold) {
-    auto& past = workers_[stall.worker];
+    auto& past = of(stall.worker);
     auto started = clock::now() - stall.elapsed;
     // Two polls that are both reported start more than a threshold apart; one poll's computed start moves less than half.
     auto same_poll = [&](const std::optional<clock::time_point>& other) {

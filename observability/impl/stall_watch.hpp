@@ -8,7 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
+#include <vector>
 
 namespace belay::detail {
 
@@ -33,7 +33,9 @@ private:
         std::optional<clock::time_point> starved;  // start of the poll that was last counted as starved
         std::optional<clock::time_point> blamed;   // start of the poll that was last blamed on its task
     };
-    std::unordered_map<unsigned, history> workers_;
+    history& of(unsigned worker);
+
+    std::vector<history> workers_ = std::vector<history>(16);  // more are added; so many need no memory when there is none
 };
 
 }  // namespace belay::detail

@@ -80,6 +80,8 @@ private:
 
 using elf_header = ElfW(Ehdr);
 using elf_section = ElfW(Shdr);
+using elf_segment = ElfW(Phdr);
+using elf_note = ElfW(Nhdr);
 using elf_symbol = ElfW(Sym);
 
 // The function that covers `address` in one symbol table, or null.
@@ -97,11 +99,44 @@ const char* search(const mapped_file& file, const elf_section& table, const elf_
     return nullptr;
 }
 
-std::string function_at(const char* path, std::uint64_t address) {
-    mapped_file file{path};
+// Null if it is no ELF file of this machine's kind.
+const elf_header* header_of(const mapped_file& file) noexcept {
     const auto* header = file.at<elf_header>(0);
-    if (header == nullptr || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_shentsize != sizeof(elf_section))
-        return "?";
+    bool is_elf = header != nullptr && std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+                  header->e_ident[EI_CLASS] == (sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32);
+    return is_elf ? header : nullptr;
+}
+
+// The note that the linker makes with --build-id, in hexadecimal; empty when there is none.
+std::string build_id_of(const mapped_file& file) {
+    const auto* header = header_of(file);
+    if (header == nullptr || header->e_phentsize != sizeof(elf_segment)) return {};
+    const auto* segments = file.at<elf_segment>(header->e_phoff, header->e_phnum);
+    for (unsigned i = 0; segments != nullptr && i < header->e_phnum; ++i) {
+        if (segments[i].p_type != PT_NOTE) continue;
+        auto end = segments[i].p_offset + segments[i].p_filesz;
+        auto aligned = [](std::uint64_t size) { return (size + 3) & ~std::uint64_t{3}; };
+        for (auto at = segments[i].p_offset; at + sizeof(elf_note) <= end;) {
+            const auto* note = file.at<elf_note>(at);
+            if (note == nullptr) return {};
+            auto name = at + sizeof(elf_note);
+            auto content = name + aligned(note->n_namesz);
+            const auto* bytes = file.at<unsigned char>(content, note->n_descsz);
+            if (note->n_type == NT_GNU_BUILD_ID && std::strcmp(file.text(name), "GNU") == 0 && bytes != nullptr) {
+                std::string id;
+                constexpr std::string_view digits = "0123456789abcdef";
+                for (std::uint64_t b = 0; b < note->n_descsz; ++b) id.append({digits[bytes[b] >> 4U], digits[bytes[b] & 15U]});
+                return id;
+            }
+            at = content + aligned(note->n_descsz);
+        }
+    }
+    return {};
+}
+
+std::string function_at(const mapped_file& file, std::uint64_t address) {
+    const auto* header = header_of(file);
+    if (header == nullptr || header->e_shentsize != sizeof(elf_section)) return "?";
     const auto* sections = file.at<elf_section>(header->e_shoff, header->e_shnum);
     if (sections == nullptr) return "?";
     for (auto wanted : {SHT_SYMTAB, SHT_DYNSYM}) {  // the full table first; a stripped file has only the other
@@ -138,11 +173,12 @@ report_frame symbolise(std::uint64_t address) {
     auto module = find_module(address);
     if (!module.found) {
         std::snprintf(offset.data(), offset.size(), "0x%lx", static_cast<unsigned long>(address));
-        return {"?", offset.data(), "", false};
+        return {"?", offset.data(), "", false, ""};
     }
     std::snprintf(offset.data(), offset.size(), "+0x%lx", static_cast<unsigned long>(address - module.base));
-    auto function = function_at(module.path[0] == '\0' ? "/proc/self/exe" : module.path, address - module.base);
-    return {function_text(function), base_name(module.path) + offset.data(), "", false};
+    mapped_file file{module.path[0] == '\0' ? "/proc/self/exe" : module.path};
+    auto function = function_at(file, address - module.base);
+    return {function_text(function), base_name(module.path) + offset.data(), "", false, build_id_of(file)};
 }
 
 }  // namespace belay::detail

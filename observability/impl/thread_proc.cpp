@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -31,6 +32,12 @@ Number number(std::string_view text, int base = 10) noexcept {
     Number value = 0;
     if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
     std::from_chars(text.data(), text.data() + text.size(), value, base);
+    return value;
+}
+
+double real(std::string_view text) noexcept {
+    double value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
 }
 
@@ -106,6 +113,21 @@ thread_syscall read_syscall(int tid) noexcept {
     result.pc = number<std::uint64_t>(next_word(rest), 16);
     result.asleep = result.sp != 0;
     return result;
+}
+
+bool is_overloaded(std::string_view pressure, std::string_view load, unsigned cpus) noexcept {
+    constexpr double most_waiting_percent = 50;
+    constexpr double most_runnable_per_cpu = 2;
+    if (auto waiting = field(pressure, "some avg10="); !waiting.empty()) return real(waiting) > most_waiting_percent;
+    return real(next_word(load)) > most_runnable_per_cpu * cpus;
+}
+
+bool host_is_overloaded() noexcept {
+    proc_text pressure;
+    proc_text load;
+    read_proc("../pressure/cpu", pressure);
+    read_proc("../loadavg", load);
+    return is_overloaded(pressure.view(), load.view(), static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L)));
 }
 
 bool is_traced() noexcept {

@@ -42,6 +42,11 @@ struct thread_syscall {
 };
 thread_syscall read_syscall(int tid) noexcept;
 
+/// Threads of this machine wait for a CPU most of the time. `pressure` is /proc/pressure/cpu (empty: the kernel has none), `load` is
+/// /proc/loadavg.
+bool is_overloaded(std::string_view pressure, std::string_view load, unsigned cpus) noexcept;
+bool host_is_overloaded() noexcept;
+
 /// A debugger or tracer is attached to this process.
 bool is_traced() noexcept;
 /// The thread would not take this signal now.

@@ -12,9 +12,14 @@ report_throttle::place* report_throttle::find(std::uint64_t key) noexcept {
     return nullptr;
 }
 
+/// Not 0, which is a free place.
+std::uint64_t report_throttle::mixed(guardrail kind, std::uint64_t key) noexcept {
+    auto word = key ^ ((static_cast<std::uint64_t>(kind) + 1) * 0x9e3779b97f4a7c15U);
+    return word == 0 ? 1 : word;
+}
+
 report_throttle::decision report_throttle::admit(guardrail kind, std::uint64_t key, clock::time_point now, bool always) noexcept {
-    auto mixed = key ^ ((static_cast<std::uint64_t>(kind) + 1) * 0x9e3779b97f4a7c15U);
-    place* at = find(mixed == 0 ? 1 : mixed);
+    place* at = find(mixed(kind, key));
     kind_state& state = kinds_[static_cast<std::size_t>(kind)];
     if (state.written == 0 || now - state.window_start >= window) {
         state.window_start = now;
@@ -23,6 +28,7 @@ report_throttle::decision report_throttle::admit(guardrail kind, std::uint64_t k
 
     decision result;
     if (at != nullptr) result.occurrence = ++at->seen;
+    if (at != nullptr && at->suppressed) return result;
     bool due = at == nullptr || at->seen >= at->next;
     result.write = always || (due && state.written < reports_per_window);
     if (!result.write) {
@@ -35,6 +41,13 @@ report_throttle::decision report_throttle::admit(guardrail kind, std::uint64_t k
     result.suppressed = state.suppressed;
     state.suppressed = 0;
     return result;
+}
+
+void report_throttle::suppress(guardrail kind, std::uint64_t key, std::uint64_t skipped_before) noexcept {
+    kind_state& state = kinds_[static_cast<std::size_t>(kind)];
+    if (state.written != 0) --state.written;
+    state.suppressed += skipped_before;
+    if (place* at = find(mixed(kind, key))) at->suppressed = true;
 }
 
 }  // namespace belay::detail

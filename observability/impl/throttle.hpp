@@ -25,18 +25,23 @@ public:
 
     /// `key` names the place. `always`: panics are written whatever came before.
     decision admit(guardrail kind, std::uint64_t key, clock::time_point now, bool always = false) noexcept;
+    /// What was admitted there turned out to be suppressed: nothing is admitted there any more, and others may use its place in the
+    /// limit. `skipped_before` is what the decision said.
+    void suppress(guardrail kind, std::uint64_t key, std::uint64_t skipped_before) noexcept;
 
 private:
     struct place {
         std::uint64_t key = 0;  // 0: free
         std::uint64_t seen = 0;
         std::uint64_t next = 1;  // the occurrence that is written next
+        bool suppressed = false;
     };
     struct kind_state {
         clock::time_point window_start{};
         unsigned written = 0;
         std::uint64_t suppressed = 0;
     };
+    static std::uint64_t mixed(guardrail kind, std::uint64_t key) noexcept;
     place* find(std::uint64_t key) noexcept;
 
     // Bounded: once it is full, new places are not told apart any more and only the rate limit holds.

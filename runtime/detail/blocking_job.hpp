@@ -17,6 +17,10 @@
 #include <utility>
 #include <vector>
 
+namespace belay {
+struct saturated_pool;
+}
+
 namespace belay::detail {
 
 class blocking_core;
@@ -26,6 +30,8 @@ class blocking_job : public fifo_link<blocking_job> {
 public:
     /// On a pool thread. The job may be gone when it returns.
     virtual void run() noexcept = 0;
+    /// Whose function it is, while it is in a queue; null if that is not known.
+    [[nodiscard]] virtual const record* awaiting() const noexcept { return nullptr; }
 
 protected:
     blocking_job() = default;
@@ -65,6 +71,9 @@ public:
     /// No new jobs; waits for running ones until the deadline. Returns how many did not end.
     std::size_t close(std::int64_t deadline_ns) noexcept;
     [[nodiscard]] blocking_pool_metrics metrics() const;
+    enum class queue_state : std::uint8_t { empty, moving, saturated };
+    /// Saturated: somebody has waited since before that time, which was not so when it was last asked. `out` says who.
+    queue_state look(std::int64_t before_ns, saturated_pool& out) noexcept;
     [[nodiscard]] const blocking_options& options() const noexcept { return options_; }
     [[nodiscard]] const char* what() const noexcept { return kind_.what; }
 
@@ -88,6 +97,7 @@ private:
     std::size_t starting_ = 0;  // callers who make a thread for a job that they have not queued yet
     std::size_t running_ = 0;
     bool closed_ = false;
+    bool was_saturated_ = false;  // for look()
     std::uint64_t completed_ = 0;
     std::uint64_t rejected_ = 0;
     std::uint64_t expired_ = 0;
@@ -120,6 +130,7 @@ protected:
 
 private:
     void run() noexcept final;
+    [[nodiscard]] const record* awaiting() const noexcept final { return owner(); }
     void fire() noexcept final;
     bool settle_limit(outcome how) noexcept;
 

@@ -5,6 +5,7 @@
 #include <belay/runtime/as_task.hpp>
 #include <belay/runtime/detail/group.hpp>
 #include <belay/runtime/detail/result_slot.hpp>
+#include <belay/runtime/detail/wait_sources.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -38,11 +39,17 @@ public:
         if (how != outcome::stopped && !result.take_from(task_access::result(work))) how = outcome::error;
         task_access::destroy(work);
         ended = how;
+        finished = true;
         return group_.branch_done(*this, index_, how, how == outcome::error ? &result.error() : nullptr);
     }
     task<T> work;
     result_slot<T> result;
+    /// For the operation that awaits it, see operation::waits_for().
+    void list_in(wait_sources& out) const {
+        if (!finished) out.below(*this, wait_sources::kind::branch);
+    }
     outcome ended = outcome::stopped;
+    bool finished = false;
 
 private:
     branch_group& group_;

@@ -48,6 +48,7 @@ public:
     T take() { return branch_.template get<0>().result.take(); }
 
     [[nodiscard]] const char* what() const noexcept override { return "awaited work"; }
+    void waits_for(wait_sources& out) override { branch_.template get<0>().list_in(out); }
 
 private:
     void add_children(stop_walk& walk) noexcept override { walk.add(branch_.template get<0>()); }

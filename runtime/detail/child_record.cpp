@@ -2,6 +2,7 @@
 #include <belay/runtime/detail/child_record.hpp>
 
 #include <belay/runtime/detail/token_registry.hpp>
+#include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/scope.hpp>
 
 #include <mutex>
@@ -62,6 +63,11 @@ admission join_operation::start_waiting() noexcept {
     }
     child_->joiner_ = this;
     return admission::waiting;
+}
+
+void join_operation::waits_for(wait_sources& out) {
+    std::scoped_lock guard(child_->join_lock_);
+    child_->joiner_ != this || child_->ended() ? out.outside() : out.end_of(*child_);
 }
 
 void join_operation::withdraw(grant_list&) noexcept {

@@ -6,6 +6,7 @@
 #include <belay/runtime/detail/spin_lock.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 
@@ -23,6 +24,8 @@ public:
 
     /// Frees the memory. When the last reference has gone.
     virtual void destroy_self() noexcept = 0;
+    /// Bytes from its beginning on that belong to the task: what it was spawned with. 0: it is not known.
+    [[nodiscard]] virtual std::size_t footprint() const noexcept { return 0; }
     void release() noexcept {
         // acq_rel: the last release sees what the other side did to the record.
         if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_self();
@@ -66,6 +69,7 @@ public:
     join_operation(join_operation&& other) noexcept : claimable(std::move(other)), child_{other.child_} {}
     void request_stop(stop_walk&) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "join"; }
+    void waits_for(wait_sources& out) override;
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     bool try_now() const noexcept { return child_->ended(); }

@@ -4,6 +4,7 @@
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/host_turn.hpp>
+#include <belay/runtime/detail/live_runtimes.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/wake_cost.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
@@ -71,9 +72,10 @@ runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
                          .max_threads = options.blocking_threads,
                          .max_queued = options.blocking_queue,
                          .keep_alive = options.blocking_keep_alive};
+    list_runtime(*this);  // last: what a debugger finds is complete
 }
 
-runtime_core::~runtime_core() = default;
+runtime_core::~runtime_core() { unlist_runtime(*this); }
 
 void runtime_core::start() {
     blocking = std::make_unique<blocking_pool>(*this, blocking_options_);

@@ -104,6 +104,7 @@ public:
     unsigned cpus = 1;  // that the process may use, as seen by the thread that made the runtime: a pinned worker sees one
     worker_setup setup;
     std::string name;
+    std::atomic<int> halted{0};  // 1: workers wait before their next poll, see standstill.hpp. An int, as a futex is
     worker_list workers;  // first those that it was made with, then stand-ins
     unsigned regular_workers = 1;
     std::unique_ptr<belay::driver> io;

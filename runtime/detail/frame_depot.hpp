@@ -100,6 +100,17 @@ public:
         }
     }
 
+    // Calls f(begin) for each chunk: chunk_bytes that are divided into blocks.
+    template <class F>
+    void for_each_chunk(F&& f) {
+        chunk* newest = nullptr;
+        {
+            std::scoped_lock guard(lock_);
+            newest = chunks_;
+        }
+        for (chunk* c = newest; c != nullptr; c = c->older) f(reinterpret_cast<std::uintptr_t>(c));  // `older` never changes
+    }
+
 private:
     struct chunk {
         chunk* next_fresh;

@@ -1,6 +1,8 @@
 #include <belay/runtime/detail/frame_pool.hpp>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <new>
 #include <type_traits>
 
@@ -14,6 +16,12 @@
 #endif
 #endif
 
+#ifdef BELAY_POOL_PASSTHROUGH
+// Of every sanitizer's run-time library; <sanitizer/allocator_interface.h> is not installed with every compiler.
+extern "C" int __sanitizer_get_ownership(const volatile void* block);  // NOLINT(bugprone-reserved-identifier)
+extern "C" std::size_t __sanitizer_get_allocated_size(const volatile void* block);  // NOLINT(bugprone-reserved-identifier)
+#endif
+
 namespace belay::detail {
 
 #ifdef BELAY_POOL_PASSTHROUGH
@@ -22,6 +30,11 @@ void* pool_allocate(std::size_t bytes) { return ::operator new(bytes); }
 void pool_free(void* block, std::size_t bytes) noexcept { ::operator delete(block, bytes); }
 std::uint64_t pool_reserved_bytes() noexcept { return 0; }
 bool pool_is_passthrough() noexcept { return true; }
+
+pool_map::pool_map() : reserved_{0} {}
+std::size_t pool_map::extent(const void* block) const noexcept {
+    return __sanitizer_get_ownership(block) != 0 ? __sanitizer_get_allocated_size(block) : 0;
+}
 
 #else
 
@@ -153,6 +166,19 @@ std::uint64_t pool_reserved_bytes() noexcept {
 }
 
 bool pool_is_passthrough() noexcept { return false; }
+
+pool_map::pool_map() : reserved_{pool_reserved_bytes()} {  // first: what is added meanwhile is not counted
+    for (std::size_t i = 0; i < class_count; ++i)
+        depots[i].for_each_chunk([&](std::uintptr_t begin) { chunks_.push_back({begin, block_bytes_of(i)}); });
+    std::ranges::sort(chunks_, {}, &chunk::begin);
+}
+
+std::size_t pool_map::extent(const void* block) const noexcept {
+    auto at = reinterpret_cast<std::uintptr_t>(block);
+    auto after = std::ranges::upper_bound(chunks_, at, {}, &chunk::begin);
+    bool inside = after != chunks_.begin() && at - std::prev(after)->begin < chunk_bytes;
+    return inside ? std::prev(after)->block_bytes : pool_max_bytes;
+}
 
 #endif
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace belay::detail {
 
@@ -36,6 +37,27 @@ constexpr std::size_t pool_block_bytes(std::size_t bytes) noexcept {
 
 // What the depot has taken from ::operator new for blocks so far, in use or not. Any thread; for metrics and tests.
 std::uint64_t pool_reserved_bytes() noexcept;
+
+// How large the blocks of the pool are, for diagnosis: a block does not know it itself.
+class pool_map {
+public:
+    // Of all blocks that have been handed out so far; their memory is never given back. Any thread. O(reserved bytes / 64 KiB).
+    // Throws std::bad_alloc.
+    pool_map();
+    // The bytes that belong to the block that pool_allocate() returned, or of a block of more than pool_max_bytes so many.
+    // O(log(reserved bytes)).
+    [[nodiscard]] std::size_t extent(const void* block) const noexcept;
+    // The pool has grown since: blocks may come from where this does not know of.
+    [[nodiscard]] bool outdated() const noexcept { return reserved_ != pool_reserved_bytes(); }
+
+private:
+    struct chunk {
+        std::uintptr_t begin;
+        std::size_t block_bytes;
+    };
+    std::uint64_t reserved_;
+    std::vector<chunk> chunks_;
+};
 
 // True when the library was built for a sanitizer and the pool only forwards to ::operator new.
 bool pool_is_passthrough() noexcept;

@@ -136,6 +136,7 @@ public:
     scope_room(scope_room&& other) noexcept : operation(std::move(other)), scope_{other.scope_} {}
     void request_stop(stop_walk&) noexcept final;
     [[nodiscard]] const char* what() const noexcept final { return "scope.spawn_when_free"; }
+    void waits_for(wait_sources& out) final;
 
 protected:
     ~scope_room() = default;

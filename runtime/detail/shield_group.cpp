@@ -2,8 +2,11 @@
 
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/observer.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 
 namespace belay::detail {
@@ -73,7 +76,17 @@ void shield_group::arm(runtime_core& core) noexcept {
     arm_timer_anywhere(core, timer_, expiry_ns_);
 }
 
+/// Unless a shutdown has cut the grace short: that has a report of its own. The owner does not go on before the timer's unit is given up.
+void shield_group::report_overrun() const noexcept {
+    const runtime_core& core = owner()->core();
+    if (core.cleanup_limit_ns.load(std::memory_order_relaxed) != no_deadline) return;
+    task_snapshot task;
+    snapshot_record(*owner(), task);
+    core.watcher->cleanup_overran(task, std::chrono::nanoseconds{grace_ns_});
+}
+
 void shield_group::grace_timer::fire() noexcept {
+    shield_.report_overrun();
     shield_.stop_children(stop_reason::cleanup_overrun);
     if (record* parent = shield_.leave(1)) schedule(*parent);
 }

@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <utility>
 
 namespace belay::detail {
@@ -32,12 +33,17 @@ protected:
     /// Between the making of the branch and its first run: publishes and, where there is a stop already, starts the grace.
     void suspend_parent(record& parent) noexcept;
     void open_shield(record& parent) noexcept;
+    [[nodiscard]] bool grace_runs() noexcept {
+        std::scoped_lock guard(lock_);
+        return grace_runs_;
+    }
     record* branch_done(record& branch, std::size_t index, outcome how, const std::exception_ptr* error) noexcept final;
 
 private:
     void stop_from_above(stop_walk& walk) noexcept final;
     void start_grace(std::int64_t limit_ns) noexcept;
     void arm(runtime_core& core) noexcept;
+    void report_overrun() const noexcept;
     record* leave(std::size_t units) noexcept;
 
     class grace_timer final : public timer_entry {
@@ -89,6 +95,9 @@ public:
         return continue_in(branch_.template get<0>());
     }
     static void await_resume() noexcept {}
+    void waits_for(wait_sources& out) override {
+        grace_runs() ? out.outside() : branch_.template get<0>().list_in(out);  // the grace ends it
+    }
 
     [[nodiscard]] outcome ended() noexcept { return branch_.template get<0>().ended; }
     [[nodiscard]] const std::exception_ptr& error() noexcept { return branch_.template get<0>().result.error(); }

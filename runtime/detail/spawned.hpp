@@ -152,6 +152,7 @@ public:
         delete this;
     }
     void destroy_self() noexcept override { delete this; }
+    [[nodiscard]] std::size_t footprint() const noexcept override { return sizeof(spawned); }
 
 private:
     union {

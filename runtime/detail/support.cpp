@@ -2,6 +2,7 @@
 #include <belay/runtime/detail/group.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/token_registry.hpp>
+#include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/finally.hpp>
 #include <belay/runtime/observer.hpp>
@@ -29,6 +30,8 @@ bool operation::withdraw_stopped(record& rec) noexcept {
     schedule(rec);
     return true;
 }
+
+void operation::waits_for(wait_sources& out) { out.outside(); }
 
 std::size_t worker_count(const runtime_core& core) noexcept { return core.regular_workers; }
 std::source_location awaiting_site() noexcept { return this_worker()->current()->leaf->site; }

@@ -23,6 +23,10 @@ constexpr std::int64_t never = no_deadline;
 constexpr std::int64_t default_tick_ns = 500'000;
 constexpr int quiet_ticks_before_sleep = 20;
 
+std::chrono::steady_clock::time_point at(std::int64_t time_ns) noexcept {
+    return std::chrono::steady_clock::time_point{std::chrono::nanoseconds{time_ns}};
+}
+
 }  // namespace
 
 watchdog::watchdog(runtime_core& core)
@@ -30,12 +34,17 @@ watchdog::watchdog(runtime_core& core)
       views_(core.workers.capacity()),
       threshold_ns_{core.watcher->stall_threshold().count()},
       stop_limit_ns_{core.watcher->stop_limit().count()},
-      stop_tick_ns_{std::max<std::int64_t>(stop_limit_ns_ / 4, 1'000'000)} {
+      stop_tick_ns_{std::max<std::int64_t>(stop_limit_ns_ / 4, 1'000'000)},
+      deadlocks_{core},
+      pools_{core} {
     // With one worker there is no neighbour to hand work to: only the reports need a tick.
     std::int64_t takeover = core.regular_workers > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
     std::int64_t reports = threshold_ns_ > 0 ? std::max<std::int64_t>(threshold_ns_ / 4, 1'000'000) : never;
+    std::int64_t deadlocks =
+        deadlocks_.on() ? std::max<std::int64_t>(deadlocks_.period() / quiet_ticks_before_sleep, 1'000'000) : never;
     tick_ns_ = std::min(takeover, reports);
     // A local_runtime without stall reports has no thread at all.
+    if (tick_ns_ != never || core.how != runtime_core::flavour::hosted) tick_ns_ = std::min({tick_ns_, deadlocks, pools_.tick()});
     if (tick_ns_ == never && core.how == runtime_core::flavour::hosted) stop_limit_ns_ = 0;
     in_place_tick_ns_ = std::min(tick_ns_, core.takeover_tick_ns > 0 ? core.takeover_tick_ns : default_tick_ns);
 }
@@ -107,24 +116,12 @@ void watchdog::main() noexcept {
     std::unique_lock guard(lock_);
     while (!stopping_) {
         if (quiet >= quiet_ticks_before_sleep) {
-            asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
-            auto woken = [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); };
-            while (all_sleep() && !woken()) {
-                if (!core_.overdue.any()) {
-                    wakeup_.wait(guard, woken);
-                } else if (!wakeup_.wait_for(guard, std::chrono::nanoseconds{stop_tick_ns_}, woken)) {
-                    guard.unlock();
-                    look_at_stops(now_ns());
-                    guard.lock();
-                }
-            }
-            asleep_.store(false, std::memory_order_relaxed);
+            sleep(guard);
             quiet = 0;
             due = set_due(saturating_add(now_ns(), tick()));
             continue;
         }
-        wakeup_.wait_until(guard, std::chrono::steady_clock::time_point{std::chrono::nanoseconds{due}},
-                           [&] { return stopping_ || hurried_; });
+        wakeup_.wait_until(guard, at(due), [&] { return stopping_ || hurried_; });
         if (stopping_) break;
         if (std::exchange(hurried_, false)) {
             due = set_due(due);
@@ -138,9 +135,34 @@ void watchdog::main() noexcept {
     }
 }
 
+/// Until a worker wakes up. Looks now and then at what can be wrong although none does.
+void watchdog::sleep(std::unique_lock<std::mutex>& guard) noexcept {
+    asleep_.store(true, std::memory_order_seq_cst);  // pairs with notify()
+    auto woken = [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); };
+    deadlocks_.begin_idle(now_ns());
+    pools_.begin_idle();
+    while (all_sleep() && !woken()) {
+        std::int64_t until = std::min(deadlocks_.idle_due(), pools_.due_asleep());
+        if (core_.overdue.any()) until = std::min(until, saturating_add(now_ns(), stop_tick_ns_));
+        if (until == never) {
+            wakeup_.wait(guard, woken);
+        } else if (!wakeup_.wait_until(guard, at(until), woken)) {
+            guard.unlock();
+            std::int64_t now = now_ns();
+            look_at_stops(now);
+            pools_.look(now);
+            if (now >= deadlocks_.idle_due() && all_sleep()) deadlocks_.look_idle(now);
+            guard.lock();
+        }
+    }
+    asleep_.store(false, std::memory_order_relaxed);
+}
+
 /// One tick. True if any worker was in a task.
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     look_at_stops(now);
+    pools_.look(now);
+    deadlocks_.look_busy(now);
     bool busy = false;
     bool neighbour_polls = false;
     auto count = static_cast<unsigned>(core_.workers.size());

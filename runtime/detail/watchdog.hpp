@@ -3,6 +3,8 @@
 #pragma once
 
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/deadlock_watch.hpp>
+#include <belay/runtime/detail/pool_watch.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -53,6 +55,7 @@ private:
     std::int64_t set_due(std::int64_t due) noexcept;
     bool look(std::int64_t now, std::int64_t late) noexcept;
     void look_at_stops(std::int64_t now) noexcept;
+    void sleep(std::unique_lock<std::mutex>& guard) noexcept;
     void report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept;
 
     runtime_core& core_;
@@ -62,6 +65,8 @@ private:
     std::int64_t threshold_ns_;
     std::int64_t stop_limit_ns_;  // 0: stops are not watched
     std::int64_t stop_tick_ns_;  // while one is
+    deadlock_watch deadlocks_;
+    pool_watch pools_;
     std::mutex lock_;
     std::condition_variable wakeup_;
     bool stopping_ = false;

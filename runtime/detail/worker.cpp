@@ -1,5 +1,6 @@
 #include <belay/runtime/detail/worker.hpp>
 
+#include <belay/runtime/detail/guarded.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/observer.hpp>
@@ -215,22 +216,42 @@ void worker::poll(record* rec) noexcept {
     // On 1 poll in 53: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. A prime that is not
     // turn_interval, so that the sampled one is now before and now behind a turn, and of every lane.
     constexpr unsigned sampling = 53;
-    bool sampled = ++unsampled_ == sampling;
+    bool sampled = guarded && ++unsampled_ == sampling;
     if (sampled) unsampled_ = 0;
+    auto epoch = begin_poll(rec);
     std::int64_t began = sampled ? now_ns() : 0;
-    current_.store(rec, std::memory_order_relaxed);
-    auto epoch = epoch_.load(std::memory_order_relaxed);  // written by this thread only
-    epoch_.store(epoch + 1, std::memory_order_release);  // pairs with the watchdog's acquire: `current_` is set
     resume_chain(rec);
-    epoch_.store(epoch + 2, std::memory_order_release);
+    if constexpr (guarded) epoch_.store(epoch + 1, std::memory_order_release);
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * sampling);
     record* last = current();  // of a chain of transfers; null when it has ended
     current_.store(nullptr, std::memory_order_relaxed);
-    if (anything(this_thread_guards())) [[unlikely]]
+    if (guarded && anything(this_thread_guards())) [[unlikely]]
         report_guards(last);
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
     }
+}
+
+/// Returns the epoch of the poll, which is odd.
+[[gnu::always_inline]] inline std::uint64_t worker::begin_poll(record* rec) noexcept {
+    auto epoch = epoch_.load(std::memory_order_relaxed);  // written by this thread only
+    for (;;) {
+        current_.store(rec, std::memory_order_relaxed);
+        if constexpr (!guarded) return epoch;
+        epoch_.store(++epoch, std::memory_order_release);  // pairs with the watchdog's acquire: `current_` is set
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // the processor's part is the barrier in standstill
+        // acquire, pairs with the release in ~standstill(): it has looked at everything that we are going to change.
+        if (core_.halted.load(std::memory_order_acquire) == 0) [[likely]]
+            return epoch;
+        epoch = stand_still(epoch);
+    }
+}
+
+std::uint64_t worker::stand_still(std::uint64_t epoch) noexcept {
+    current_.store(nullptr, std::memory_order_relaxed);
+    epoch_.store(++epoch, std::memory_order_release);
+    core_.halted.wait(1, std::memory_order_acquire);
+    return epoch;
 }
 
 [[gnu::always_inline]] inline void worker::resume_chain(record* rec) noexcept {

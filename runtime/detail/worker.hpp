@@ -130,6 +130,8 @@ private:
     record* next_local() noexcept;
     record* search() noexcept;
     void poll(record* rec) noexcept;
+    std::uint64_t begin_poll(record* rec) noexcept;
+    std::uint64_t stand_still(std::uint64_t epoch) noexcept;
     void resume_chain(record* rec) noexcept;
     record* unwind(record& rec) noexcept;
     void turn() noexcept;

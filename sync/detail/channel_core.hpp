@@ -2,6 +2,7 @@
 #pragma once
 
 #include <belay/runtime/task.hpp>
+#include <belay/sync/detail/handle_list.hpp>
 #include <belay/sync/detail/waiter_queue.hpp>
 
 #include <atomic>
@@ -30,6 +31,7 @@ public:
     explicit channel_sender_waiter(channel_core<T>* c) noexcept : core{c} {}
     channel_sender_waiter(channel_sender_waiter&& o) noexcept : waiter(std::move(o)), core{o.core} {}
     void request_stop(stop_walk&) noexcept final;
+    void waits_for(wait_sources& out) final { core->list_for_sender(*this, out); }
     channel_core<T>* core;
     T* value = nullptr;   // to be moved into the ring when there is room; null for reserve()
     bool closed = false;  // the channel closed before there was room
@@ -45,6 +47,7 @@ public:
     explicit channel_receiver_waiter(channel_core<T>* c) noexcept : core{c} {}
     channel_receiver_waiter(channel_receiver_waiter&& o) noexcept : waiter(std::move(o)), core{o.core} {}
     void request_stop(stop_walk&) noexcept final;
+    void waits_for(wait_sources& out) final { core->list_for_receiver(*this, out); }
     channel_core<T>* core;
     std::optional<T> message;
 
@@ -172,18 +175,38 @@ public:
         return admission::done;
     }
 
-    void add_sender() noexcept {
-        std::scoped_lock guard(lock_);
-        ++sender_handles_;
+    void add_sender(listed_handle& handle) noexcept {
+        {
+            std::scoped_lock guard(lock_);
+            ++sender_count_;
+        }
+        sender_handles.add(handle);
     }
-    void drop_sender() noexcept {
+    void drop_sender(listed_handle& handle) noexcept {
+        sender_handles.remove(handle);
         wake_list wake;
         {
             std::scoped_lock guard(lock_);
-            if (--sender_handles_ == 0) close_locked(wake);
+            if (--sender_count_ == 0) close_locked(wake);
         }
         wake.run();
     }
+    /// relaxed: read while the task that has it waits, or holds it outside the tasks, where its place says nothing.
+    void receiver_is_at(const void* handle) noexcept { receiver_handle_.store(handle, std::memory_order_relaxed); }
+
+    // What could wake a waiter: see operation::waits_for(). One that is not registered any more has been served. A permit is not
+    // followed: it may be anywhere.
+    void list_for_receiver(const receiver_waiter& w, wait_sources& out) {
+        std::scoped_lock guard(lock_);
+        if (receiver_ != &w || permits_ != 0) return out.outside();
+        list_handles(out);
+    }
+    void list_for_sender(const sender_waiter& w, wait_sources& out) {
+        std::scoped_lock guard(lock_);
+        if (!w.linked() || permits_ != 0) return out.outside();
+        list_handles(out);
+    }
+
     /// No more messages are accepted; permits that are out may still send; what is in the channel can be received.
     void close() noexcept {
         wake_list wake;
@@ -215,6 +238,7 @@ public:
         (void)unwait(w);
     }
 
+    handle_list sender_handles;
     spin_lock& lock() noexcept { return lock_; }
     waiter_queue<sender_waiter>& senders() noexcept { return senders_; }
     /// Under the lock: takes a waiting receiver back; false when it was not waiting.
@@ -257,6 +281,11 @@ private:
     // Invariant, whenever the lock is released: senders wait only while there is no room, and a receiver only while there is no
     // message. (A sender or receiver whose select has been won by another arm still counts here until it is taken back.)
 
+    /// Both ends serve, and both may close it.
+    void list_handles(wait_sources& out) {
+        out.handle(receiver_handle_.load(std::memory_order_relaxed));
+        sender_handles.list_in(out, sender_count_);
+    }
     [[nodiscard]] bool ended() const noexcept { return closed_ && count_ == 0 && permits_ == 0; }
 
     [[noreturn]] void refuse_second(const receiver_waiter& w) const noexcept {
@@ -336,7 +365,8 @@ private:
     std::size_t used_ = 0;  // messages and permits, at most capacity_
     std::size_t permits_ = 0;
     std::size_t peak_ = 0;
-    std::size_t sender_handles_ = 1;
+    std::size_t sender_count_ = 0;
+    std::atomic<const void*> receiver_handle_{nullptr};
     receiver_waiter* receiver_ = nullptr;
     waiter_queue<sender_waiter> senders_;
     std::unique_ptr<slot[]> slots_;

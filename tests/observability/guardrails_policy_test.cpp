@@ -69,13 +69,14 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
     EXPECT_EQ(
         refusal_of("stal=log"),
-        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, leak, error, await, capture, all");
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
               "belay: guardrail policy \"lock\": \"lock\" has no '='; write guardrail=action, for example stall=panic:50ms");
-    EXPECT_EQ(refusal_of("lock=log:50ms"),
-              "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall, block and stop do");
+    EXPECT_EQ(
+        refusal_of("lock=log:50ms"),
+        "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall, block, stop, deadlock and pool do");
 }
 
 TEST(GuardrailPolicy, WrongThresholdsAreRefused) {
@@ -101,7 +102,9 @@ TEST(GuardrailPolicy, TheEnvironmentIsAppliedOnTop) {
 
 TEST(GuardrailPolicy, WhatMayBeRightNeverPanicsByDefault) {
     EXPECT_EQ(guardrails::default_policy()[guardrail::borrowed_captures].then, action::log);
-    EXPECT_EQ(guardrails::default_policy()[guardrail::lost_error].then, action::log);
+    for (auto kind :
+         {guardrail::lost_error, guardrail::deadlock, guardrail::cleanup_overrun, guardrail::fan_out, guardrail::pool_saturated})
+        EXPECT_EQ(guardrails::default_policy()[kind].then, action::log);
     EXPECT_GE(guardrails::default_policy()[guardrail::blocked_worker].threshold, 50ms);
 }
 

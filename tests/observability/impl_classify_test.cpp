@@ -1,4 +1,5 @@
 #include <belay/observability/impl/classify.hpp>
+#include <belay/observability/impl/thread_proc.hpp>
 
 #include <gtest/gtest.h>
 
@@ -51,6 +52,17 @@ TEST(Classify, TheSplitAddsUpToTheWall) {
         auto parts = split(r.window);
         EXPECT_EQ(parts.cpu + parts.waiting + parts.asleep, r.window.wall) << r.what;
     }
+}
+
+TEST(HostOverload, IsWhatPressureSaysOrElseTheLoad) {
+    constexpr auto* busy =
+        "some avg10=90.51 avg60=8.71 avg300=4.06 total=21156624546\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
+    constexpr auto* calm = "some avg10=3.20 avg60=88.71 avg300=84.06 total=21156624546\n";
+    EXPECT_TRUE(is_overloaded(busy, "0.10 1.00 1.00 1/100 1", 2));
+    EXPECT_FALSE(is_overloaded(calm, "9.00 1.00 1.00 1/100 1", 2));
+    EXPECT_TRUE(is_overloaded("", "4.10 1.00 1.00 1/100 1", 2));
+    EXPECT_FALSE(is_overloaded("", "3.90 1.00 1.00 1/100 1", 2));
+    EXPECT_FALSE(is_overloaded("", "", 2));
 }
 
 }  // namespace

@@ -6,8 +6,14 @@
 
 #include <gtest/gtest.h>
 
+#include <elf.h>
+#include <link.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdio>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -97,6 +103,43 @@ TEST(NativeStack, AWildStackPointerIsHarmless) {
         follow_frame_pointers(chain, sp, sp + 16);
         EXPECT_EQ(chain.depth, 0U);
     }
+}
+
+// The program's own build id as the loader has it in memory; symbolise() reads the file.
+std::string build_id_in_memory() {
+    std::string id;
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* module, std::size_t, void* out) {
+            for (int i = 0; i < module->dlpi_phnum; ++i) {
+                const auto& segment = module->dlpi_phdr[i];
+                if (segment.p_type != PT_NOTE) continue;
+                const auto* at = reinterpret_cast<const unsigned char*>(module->dlpi_addr + segment.p_vaddr);
+                const auto* end = at + segment.p_memsz;
+                while (at < end) {
+                    ElfW(Nhdr) note{};
+                    std::memcpy(&note, at, sizeof note);
+                    const auto* bytes = at + sizeof note + (note.n_namesz + 3) / 4 * 4;
+                    for (unsigned b = 0; note.n_type == NT_GNU_BUILD_ID && b < note.n_descsz; ++b) {
+                        std::array<char, 3> digits{};
+                        std::snprintf(digits.data(), digits.size(), "%02x", bytes[b]);
+                        *static_cast<std::string*>(out) += digits.data();
+                    }
+                    at = bytes + (note.n_descsz + 3) / 4 * 4;
+                }
+            }
+            return 1;  // the first one is the program
+        },
+        &id);
+    return id;
+}
+
+TEST(NativeStack, AFrameSaysWhichBuildItsModuleIs) {
+    auto here = symbolise(reinterpret_cast<std::uint64_t>(&build_id_in_memory));
+    EXPECT_NE(here.function.find("build_id_in_memory"), std::string::npos);
+    EXPECT_EQ(here.build_id, build_id_in_memory());
+    auto there = symbolise(reinterpret_cast<std::uint64_t>(&::getppid));
+    EXPECT_NE(there.build_id, here.build_id);
+    EXPECT_FALSE(there.build_id.empty());  // Debian's C library has one
 }
 
 TEST(NativeStack, AnAddressOutsideOfAnyModuleIsShownAsANumber) {

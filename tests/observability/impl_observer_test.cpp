@@ -133,7 +133,12 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     observer->captures_borrowed(std::source_location::current(), std::source_location::current());
     observer->blocking_called(task, {"read", -1, 5s, true, {}});
     observer->stop_ignored({"test", "connections", stop_reason::requested, 6s, {&task, 1}, 1});
-    ASSERT_EQ(captured.sink->written(), 7U);
+    observer->cleanup_overran(task, 1s);
+    stuck_task stuck;
+    observer->deadlocked({"test", {&stuck, 1}, 1, 0});
+    observer->fanned_out("imports", 10'000, std::source_location::current());
+    observer->pool_saturated({"disks", 1, 1, 2s, task});
+    ASSERT_EQ(captured.sink->written(), guardrail_count - 1);
     for (std::size_t i = 1; i < guardrail_count; ++i) {
         auto reports = captured.sink->of(static_cast<guardrail>(i));
         ASSERT_EQ(reports.size(), 1U) << to_string(static_cast<guardrail>(i));

@@ -71,5 +71,19 @@ TEST(ReportThrottle, MorePlacesThanItCanTellApartAreStillRateLimited) {
     EXPECT_EQ(written, 5);
 }
 
+TEST(ReportThrottle, ASuppressedPlaceIsNotAdmittedAgainAndLeavesTheLimitToOthers) {
+    throttle_at t;
+    for (std::uint64_t place = 1; place <= 10; ++place) {
+        auto d = t.admit(place, guardrail::lost_error, true);
+        EXPECT_TRUE(d.write);
+        t.throttle.suppress(guardrail::lost_error, place, d.suppressed);
+        EXPECT_FALSE(t.admit(place, guardrail::lost_error, true).write);
+    }
+    int written = 0;
+    for (std::uint64_t place = 11; place <= 30; ++place) written += t.admit(place).write ? 1 : 0;
+    EXPECT_EQ(written, 5);
+    EXPECT_TRUE(t.admit(1, guardrail::task_leak).write) << "of another guardrail";
+}
+
 }  // namespace
 }  // namespace belay::detail

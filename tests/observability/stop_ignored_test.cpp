@@ -234,5 +234,44 @@ TEST(StopIgnored, ScopesThatAreStoppedByTheThousandAreForgotten) {
     EXPECT_EQ(captured.sink->written(), 0U);
 }
 
+// ---- cleanups that use up their grace --------------------------------------------------------------------------
+
+TEST(CleanupOverrun, ACleanupThatIsCutShortIsNamed) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=off", 1)};
+    std::uint_least32_t line = 0;
+    rt.block_on([&line]() -> task<> {
+        auto hangs = []() -> task<> { co_await sleep_for(1h); };
+        line = std::source_location::current().line() + 1;
+        co_await finally(yield(), hangs, 2ms);
+    });
+    auto reports = captured.sink->of(guardrail::cleanup_overrun);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    EXPECT_NE(reports[0].what.find("did not end within its grace of 2.0 ms and was stopped"), std::string::npos)
+        << reports[0].what;
+    auto text = reports[0].to_text();
+    EXPECT_NE(text.find(test::place(line)), std::string::npos) << text;
+}
+
+TEST(CleanupOverrun, OneThatEndsInTimeOrWithTheShutdownIsNot) {
+    test::captured_reports captured;
+    {
+        runtime rt{with_policy("all=log,stall=off,leak=off", 1)};
+        rt.block_on([]() -> task<> { co_await finally(yield(), []() -> task<> { co_await yield(); }, 1h); });
+        std::atomic<bool> shielded{false};
+        rt.spawn([&shielded]() -> task<> {
+            auto hangs = [&shielded]() -> task<> {
+                shielded = true;
+                co_await sleep_for(1h);
+            };
+            co_await shield(hangs(), 1h);
+        });
+        while (!shielded) std::this_thread::yield();
+        rt.shutdown(50ms);
+    }
+    EXPECT_EQ(captured.sink->of(guardrail::cleanup_overrun).size(), 0U);
+}
+
 }  // namespace
 }  // namespace belay

@@ -410,6 +410,67 @@ TEST(Channel, ManyProducersFromForeignThreadsMayTrySend) {
     EXPECT_EQ(sent.load(), 6'000);
 }
 
+struct carries_a_sender {
+    belay::sender<carries_a_sender> reply_to;
+};
+
+TEST(Channel, AMessageMayHaveASenderOfItsOwnChannel) {
+    belay::runtime rt{{.workers = 2}};
+    rt.block_on([]() -> belay::task<> {
+        auto [tx, rx] = belay::channel<carries_a_sender>(1);
+        EXPECT_TRUE(tx.try_send(carries_a_sender{tx}));
+        auto first = co_await rx.recv();
+        co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
+            s.spawn([&rx]() -> belay::task<> { EXPECT_TRUE(co_await rx.recv()); });
+            co_await belay::yield();
+            co_await tx.send(carries_a_sender{first->reply_to});  // right into the waiting receiver's hands
+        });
+        EXPECT_TRUE(tx.try_send(carries_a_sender{tx}));  // dropped with the channel
+    });
+}
+
+TEST(Channel, ActorsMaySendEachOtherTheirSenders) {
+    constexpr int rounds = 2'000;
+    belay::runtime rt{{.workers = 2}};
+    auto actor = [](belay::receiver<carries_a_sender> rx, belay::sender<carries_a_sender> own,
+                    belay::sender<carries_a_sender> other) -> belay::task<> {
+        for (int i = 0; i < rounds; ++i) {
+            co_await other.send(carries_a_sender{own});
+            auto got = co_await rx.recv();
+            other = std::move(got->reply_to);
+        }
+    };
+    auto [tx1, rx1] = belay::channel<carries_a_sender>(2);
+    auto [tx2, rx2] = belay::channel<carries_a_sender>(2);
+    rt.block_on(belay::with_scope([&](belay::scope& s) -> belay::task<> {
+        s.spawn(actor, std::move(rx1), tx1, tx2);
+        s.spawn(actor, std::move(rx2), tx2, tx1);
+        co_return;
+    }));
+}
+
+TEST(Channel, SendersAreAssignedMovedAndSwapped) {
+    auto [tx1, rx1] = belay::channel<int>(1);
+    auto [tx2, rx2] = belay::channel<int>(1);
+    std::swap(tx1, tx2);
+    EXPECT_TRUE(tx1.try_send(1));
+    EXPECT_EQ(rx2.try_recv(), 1);
+    auto& itself = tx1;
+    tx1 = itself;
+    EXPECT_TRUE(tx1.try_send(2));
+    EXPECT_EQ(rx2.try_recv(), 2);
+    tx2 = tx1;  // the last sender of the first channel goes
+    EXPECT_TRUE(rx1.closed());
+    EXPECT_FALSE(rx2.closed());
+    auto moved = std::move(tx2);
+    tx1 = std::move(moved);
+    moved = tx1;  // a moved-from sender can be assigned to
+    EXPECT_TRUE(moved.try_send(3));
+    auto receives = std::move(rx2);
+    rx1 = std::move(receives);
+    EXPECT_EQ(rx1.try_recv(), 3);
+}
+
 TEST(Channel, ACapacityOfZeroIsRefusedWithASentence) {
     try {
         (void)belay::channel<int>(0);

@@ -141,4 +141,23 @@ TEST_F(Semaphore, ReleasesFromOtherThreadsAreNotLost) {
     EXPECT_EQ(s.available(), 0U);
 }
 
+TEST_F(Semaphore, PermitsAreMovedAssignedAndSwapped) {
+    belay::semaphore a{3};
+    belay::semaphore b{3};
+    auto of_a = a.try_acquire(2);
+    auto of_b = b.try_acquire(1);
+    std::swap(of_a, of_b);
+    EXPECT_EQ(of_a.count(), 1U);
+    EXPECT_EQ(of_b.count(), 2U);
+    of_b.release();
+    EXPECT_EQ(a.available(), 3U);
+    belay::semaphore_permit empty;
+    of_a = std::move(empty);  // as for all guards: what it had is in the other one now
+    EXPECT_EQ(b.available(), 2U);
+    empty.release();
+    EXPECT_EQ(b.available(), 3U);
+    EXPECT_EQ(a.try_acquire(3).forget(), 3U);
+    EXPECT_EQ(a.available(), 0U);
+}
+
 }  // namespace
