@@ -366,16 +366,19 @@ constexpr quick_call quick_calls[] = {
 
 TEST(GuardCalls, WhatDoesNotSleepIsSilent) {
     for (const auto& call : quick_calls) EXPECT_EQ(functions(call.make), "") << call.name;
-    EXPECT_EQ(functions([] {
-                  std::mutex m;
-                  { std::scoped_lock lock{m}; }
-                  std::promise<int> promise;
-                  promise.set_value(1);
-                  EXPECT_EQ(promise.get_future().get(), 1);
-                  std::ifstream file{"/proc/self/exe"};
-                  EXPECT_EQ(file.get(), 0x7f);
-              }),
-              "");
+    auto use_what_is_there = [] {
+        std::mutex m;
+        { std::scoped_lock lock{m}; }
+        std::promise<int> promise;
+        promise.set_value(1);
+        EXPECT_EQ(promise.get_future().get(), 1);
+        std::ifstream file{"/proc/self/exe"};
+        EXPECT_EQ(file.get(), 0x7f);
+    };
+    // The kernel may have to fetch the file: then read() does sleep, and that is named.
+    std::string found = "not called";
+    for (int i = 0; i < 10 && !found.empty(); ++i) found = functions(use_what_is_there);
+    EXPECT_EQ(found, "");
 }
 
 TEST(GuardCalls, StrictlyEveryCallIsNamed) {
