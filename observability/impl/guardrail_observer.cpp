@@ -26,9 +26,8 @@ std::uint64_t place_of(const task_snapshot& task) noexcept {
 
 std::source_location innermost(const task_snapshot& task) noexcept { return task.depth > 0 ? task.stack[0] : task.spawned; }
 
-/// A lock that is taken for microseconds is held for milliseconds when the host takes the CPU away from its holder: where it has too few
-/// CPUs, waiting for a lock says little about the program before it lasts for so many thresholds.
-constexpr int long_for_a_lock = 50;
+/// A lock that is taken for microseconds is held for as long as the host takes the CPU away from its holder: where it has too few CPUs,
+/// waiting for a lock says nothing about the program.
 bool is_lock(std::string_view function) noexcept {
     return function.starts_with("pthread_mutex_") || function.starts_with("pthread_rwlock_");
 }
@@ -126,7 +125,7 @@ void guardrail_observer::blocking_called(const task_snapshot& task, const blocki
     auto threshold = rule_of(guardrail::blocking_call).threshold;
     bool any = threshold == std::chrono::nanoseconds{0};
     if ((!any && (!call.slept || call.elapsed < threshold)) || is_traced()) return;
-    if (!any && is_lock(call.function) && call.elapsed < long_for_a_lock * threshold && host_is_overloaded()) return;
+    if (!any && is_lock(call.function) && host_is_overloaded()) return;
     place_hash place;
     place.add(call.function);
     add_callers(place, call.callers);

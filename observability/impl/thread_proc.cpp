@@ -117,9 +117,14 @@ thread_syscall read_syscall(int tid) noexcept {
 
 bool is_overloaded(std::string_view pressure, std::string_view load, unsigned cpus) noexcept {
     constexpr double most_waiting_percent = 50;
-    constexpr double most_runnable_per_cpu = 2;
+    constexpr double most_per_cpu = 2;
+    double average = real(next_word(load));
+    next_word(load);
+    next_word(load);
+    double runnable_now = real(next_word(load));  // "9/233": the averages lag behind by seconds
+    if (runnable_now > most_per_cpu * cpus) return true;
     if (auto waiting = field(pressure, "some avg10="); !waiting.empty()) return real(waiting) > most_waiting_percent;
-    return real(next_word(load)) > most_runnable_per_cpu * cpus;
+    return average > most_per_cpu * cpus;
 }
 
 bool host_is_overloaded() noexcept {

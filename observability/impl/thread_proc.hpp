@@ -42,7 +42,7 @@ struct thread_syscall {
 };
 thread_syscall read_syscall(int tid) noexcept;
 
-/// Threads of this machine wait for a CPU most of the time. `pressure` is /proc/pressure/cpu (empty: the kernel has none), `load` is
+/// Threads of this machine wait for a CPU, now or most of the time. `pressure` is /proc/pressure/cpu (empty: the kernel has none), `load` is
 /// /proc/loadavg.
 bool is_overloaded(std::string_view pressure, std::string_view load, unsigned cpus) noexcept;
 bool host_is_overloaded() noexcept;

@@ -63,6 +63,8 @@ TEST(HostOverload, IsWhatPressureSaysOrElseTheLoad) {
     EXPECT_TRUE(is_overloaded("", "4.10 1.00 1.00 1/100 1", 2));
     EXPECT_FALSE(is_overloaded("", "3.90 1.00 1.00 1/100 1", 2));
     EXPECT_FALSE(is_overloaded("", "", 2));
+    EXPECT_TRUE(is_overloaded(calm, "0.10 1.00 1.00 9/100 1", 2)) << "since a moment ago";
+    EXPECT_FALSE(is_overloaded(calm, "0.10 1.00 1.00 4/100 1", 2));
 }
 
 }  // namespace
