@@ -141,6 +141,8 @@ class Types:
 
     def __init__(self):
         self.found = {}
+        self.members = {}
+        self.enumerations = {}
 
     def get(self, name):
         if name not in self.found:
@@ -156,6 +158,11 @@ class Types:
 
     def member(self, name, path):
         """Offset and type of a member, also of one of a base class, or of a member's member: "options_.name"."""
+        if (name, path) not in self.members:
+            self.members[name, path] = self.find_member(name, path)
+        return self.members[name, path]
+
+    def find_member(self, name, path):
         kind = self.get(name)
         offset = 0
         for part in path.split("."):
@@ -171,10 +178,9 @@ class Types:
 
     def enumerator(self, name, value):
         """The name of a value of an enumeration."""
-        for field in self.get(name).fields():
-            if field.enumval == value:
-                return field.name.rsplit("::", 1)[-1]
-        return str(value)
+        if name not in self.enumerations:
+            self.enumerations[name] = {f.enumval: f.name.rsplit("::", 1)[-1] for f in self.get(name).fields()}
+        return self.enumerations[name].get(value, str(value))
 
 
 def member_of(kind, name):
@@ -272,12 +278,19 @@ class Site:
 
     def __init__(self, file, line, function):
         self.file, self.line, self.function = file, line, function
+        self.ours = None
 
     def __str__(self):
         return "%s:%d" % (self.file, self.line) if self.line else "an unknown place"
 
     def short(self):
         return "%s:%d" % (short_path(self.file), self.line) if self.line else "an unknown place"
+
+    def is_ours(self):
+        """In a coroutine of belay's."""
+        if self.ours is None:
+            self.ours = function_text(self.function).startswith("belay::")
+        return self.ours
 
 
 class NoSite(Site):
@@ -453,6 +466,12 @@ class Session:
         """As its what() would say it."""
         name = self.class_of(operation)
         key = class_text(name)
+        try:
+            return self.word_for(operation, name, key)
+        except Trouble:
+            return key
+
+    def word_for(self, operation, name, key):
         if key == "io::detail::vectored_awaiter":
             return "tcp.write" if re.search(r"\)1>|write>", name) else "tcp.read"
         if key == "detail::io_operation":
@@ -467,18 +486,16 @@ class Session:
 
     def frames(self, leaf):
         """(promise, where it awaits) of each coroutine frame, innermost first."""
-        found = []
         seen = set()
-        while leaf and leaf not in seen and len(found) < MOST_FRAMES:
+        while leaf and leaf not in seen and len(seen) < MOST_FRAMES:
             seen.add(leaf)
             try:
                 promise = self.view("promise", leaf)
             except Unreadable:
-                found.append((leaf, NoSite(UNREADABLE)))
-                break
-            found.append((leaf, self.site(promise.site)))
+                yield leaf, NoSite(UNREADABLE)
+                return
+            yield leaf, self.site(promise.site)
             leaf = promise.parent
-        return found
 
     def coroutine_name(self, promise, site):
         """A frame begins with the functions that resume and destroy it, and the promise follows."""
@@ -674,13 +691,14 @@ class Runtime:
 
     def where(self, node):
         """The innermost await that is not in belay's own code; of a branch that has no other, where its group is awaited."""
-        frames = self.session.frames(node.leaf)
-        for _, site in frames:
-            if not function_text(site.function).startswith("belay::"):
+        innermost = None
+        for _, site in self.session.frames(node.leaf):
+            innermost = innermost or site
+            if not site.is_ours():
                 return site
         if node.group.owner is not None and node.group.owner.where is not None:
             return node.group.owner.where
-        return frames[0][1] if frames else None
+        return innermost
 
     def stop_text(self, record):
         if record.own_stop:
@@ -695,10 +713,13 @@ class Runtime:
 
     def add_groups(self, node, operation):
         name = class_text(self.session.class_of(operation))
-        if name == "scope":
-            node.groups.append(self.scope_group(operation, node))
-        elif name in BRANCHED:
-            node.groups.append(self.branch_group(operation, node, name in ONE_BRANCH))
+        try:
+            if name == "scope":
+                node.groups.append(self.scope_group(operation, node))
+            elif name in BRANCHED:
+                node.groups.append(self.branch_group(operation, node, name in ONE_BRANCH))
+        except Trouble as trouble:  # only the program's own code has the types of its branches
+            node.extra += " (%s)" % trouble
 
     def scope_group(self, address, owner):
         try:
@@ -729,7 +750,7 @@ class Runtime:
                     if self.memory.word(head + self.session.types.offset("belay::detail::record", "core_")) != self.address:
                         raise Unreadable()
                     if not self.add_node(group, head, ""):
-                        group.note = "its list of tasks is corrupt"
+                        group.note = "its list of tasks is corrupt" if head in self.visited else "further tasks are not shown"
                         break
                     head = self.session.view("child", head).next
                 except Unreadable:
@@ -1029,7 +1050,7 @@ was spawned; and its native stack, if it runs."""
                 gdb.write("    and so on, as above\n")
                 return
             explained.add(node)
-            frames = session.frames(node.leaf)
+            frames = list(session.frames(node.leaf))
             if not frames:
                 gdb.write("    no frame: it has not started\n")
             for promise, site in frames:

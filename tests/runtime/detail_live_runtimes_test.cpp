@@ -64,7 +64,7 @@ TEST(LiveRuntimes, PlacesAreUsedAgain) {
     }
     for (auto& maker : makers) maker.join();
     EXPECT_TRUE(listed().empty());
-    EXPECT_LE(places(), threads);
+    EXPECT_LE(places(), 2 * threads);  // who looks for a free one may just miss one
 }
 
 }  // namespace
