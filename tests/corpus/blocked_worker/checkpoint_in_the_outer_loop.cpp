@@ -1,6 +1,6 @@
 // reports blocked-worker
 // policy stall=log:20ms
-// There is a checkpoint, and it is reached every eighth of a second.
+// There is a checkpoint, and it is reached twice a second.
 #include <belay/belay.hpp>
 
 #include <ctime>

@@ -15,7 +15,7 @@ namespace {
 class database {
 public:
     explicit database(int socket) : socket_{socket} {
-        timeval limit{0, 120'000};
+        timeval limit{0, 500'000};
         ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     }
     [[nodiscard]] std::string query(const std::string& text) const {

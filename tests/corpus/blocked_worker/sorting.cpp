@@ -10,7 +10,7 @@
 
 namespace {
 
-/// As many days as fill an eighth of a second.
+/// As many days as fill half a second.
 bool another_day() {
     static const auto end = std::clock() + CLOCKS_PER_SEC / 2;
     return std::clock() < end;

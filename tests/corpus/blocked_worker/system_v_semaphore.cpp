@@ -11,7 +11,7 @@ namespace {
 
 bool take(int semaphores) {
     sembuf down{0, -1, 0};
-    timespec limit{0, 120'000'000};
+    timespec limit{0, 500'000'000};
     return ::semtimedop(semaphores, &down, 1, &limit) == 0;
 }
 

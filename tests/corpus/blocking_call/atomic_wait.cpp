@@ -25,7 +25,7 @@ belay::task<int> next_generation() {
 int main() {
     std::jthread writer{[] {
         while (!asked) std::this_thread::yield();
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        std::this_thread::sleep_for(std::chrono::milliseconds{100});
         ++generation;
         generation.notify_all();
     }};

@@ -25,7 +25,7 @@ belay::task<> simulate_wind() {
 int main() {
     std::jthread simulates_water{[] {
         while (!arrives) std::this_thread::yield();
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        std::this_thread::sleep_for(std::chrono::milliseconds{100});
         step.arrive_and_wait();
     }};
     belay::runtime runtime{{.workers = 1}};

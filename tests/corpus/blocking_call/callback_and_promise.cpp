@@ -18,7 +18,7 @@ class broker_client {
 public:
     void ask(std::function<void(std::string)> then) {
         thread_ = std::jthread{[then = std::move(then)] {
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             then("17 messages");
         }};
     }

@@ -42,7 +42,7 @@ int main() {
         std::jthread server{[&] {
             std::array<char, 64> request{};
             (void)!::recv(ends[1], request.data(), request.size(), 0);
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             ::send(ends[1], "Ada", 3, 0);
         }};
         client store{ends[0]};

@@ -12,7 +12,7 @@ namespace {
 std::counting_semaphore<8> connections{0};  // all taken
 
 belay::task<bool> query(int) {
-    if (!connections.try_acquire_for(std::chrono::milliseconds{15})) co_return false;
+    if (!connections.try_acquire_for(std::chrono::milliseconds{50})) co_return false;
     connections.release();
     co_return true;
 }

@@ -39,7 +39,7 @@ int main() {
     {
         std::jthread other_process{[&] {
             while (!asked) std::this_thread::yield();
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             ::flock(other, LOCK_UN);
         }};
         belay::runtime runtime{{.workers = 1}};

@@ -10,7 +10,7 @@
 
 namespace {
 
-void write_audit_record(int) { std::this_thread::sleep_for(std::chrono::milliseconds{15}); }
+void write_audit_record(int) { std::this_thread::sleep_for(std::chrono::milliseconds{50}); }
 
 belay::task<int> handle(int request) {
     { auto in_the_background = std::async(std::launch::async, write_audit_record, request); }

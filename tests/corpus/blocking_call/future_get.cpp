@@ -12,7 +12,7 @@
 namespace {
 
 std::string render() {
-    std::this_thread::sleep_for(std::chrono::milliseconds{15});
+    std::this_thread::sleep_for(std::chrono::milliseconds{50});
     return "<svg/>";
 }
 

@@ -29,7 +29,7 @@ belay::task<> serve() {
 int main() {
     std::jthread filling{[] {
         while (!asked) std::this_thread::yield();
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        std::this_thread::sleep_for(std::chrono::milliseconds{100});
         caches_filled.count_down();
     }};
     belay::runtime runtime{{.workers = 1}};

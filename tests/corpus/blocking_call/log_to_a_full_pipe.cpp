@@ -45,7 +45,7 @@ int main() {
         std::jthread collector{[&] {
             std::array<char, 65536> lines{};
             while (!asked) std::this_thread::yield();
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             (void)!::read(ends[0], lines.data(), lines.size());
         }};
         belay::runtime runtime{{.workers = 1}};

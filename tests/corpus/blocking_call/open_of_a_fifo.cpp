@@ -33,7 +33,7 @@ int main() {
     {
         std::jthread controller{[&] {
             while (!asked) std::this_thread::yield();
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             ::close(::open(path.c_str(), O_RDWR | O_CLOEXEC));
         }};
         belay::runtime runtime{{.workers = 1}};

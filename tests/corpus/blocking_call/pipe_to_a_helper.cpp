@@ -39,7 +39,7 @@ int main() {
     std::jthread helper{[&] {
         char text = 0;
         (void)!::read(question.fds[0], &text, 1);
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        std::this_thread::sleep_for(std::chrono::milliseconds{60});
         (void)!::write(answer.fds[1], "!", 1);
     }};
     belay::runtime runtime{{.workers = 1}};

@@ -40,7 +40,7 @@ int main() {
         int writer = ::open(path.c_str(), O_RDWR | O_CLOEXEC);  // so that nobody waits for the other end
         std::jthread logger{[&] {
             while (!asked) std::this_thread::yield();
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+            std::this_thread::sleep_for(std::chrono::milliseconds{60});
             (void)!::write(writer, "started\n", 8);
         }};
         belay::runtime runtime{{.workers = 1}};

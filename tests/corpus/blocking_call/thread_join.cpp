@@ -10,7 +10,7 @@
 
 namespace {
 
-void import_part(int) { std::this_thread::sleep_for(std::chrono::milliseconds{15}); }
+void import_part(int) { std::this_thread::sleep_for(std::chrono::milliseconds{50}); }
 
 void import_all() {
     std::vector<std::thread> threads;

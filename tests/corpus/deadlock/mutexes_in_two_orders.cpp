@@ -3,6 +3,7 @@
 // Two transfers in opposite directions lock their accounts in opposite orders.
 #include <belay/belay.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -18,9 +19,15 @@ struct account {
     long balance = 100;
 };
 
-belay::task<> transfer(account* from, account* to, belay::event* both) {
+struct meeting {
+    std::atomic<int> came{0};
+    belay::event both;
+};
+
+belay::task<> transfer(account* from, account* to, meeting* halfway) {
     auto debit = co_await from->lock.lock();
-    co_await both->wait();
+    if (++halfway->came == 2) halfway->both.set();
+    co_await halfway->both.wait();
     auto credit = co_await to->lock.lock();  // <- here
     --from->balance;
     ++to->balance;
@@ -29,12 +36,11 @@ belay::task<> transfer(account* from, account* to, belay::event* both) {
 belay::task<> work() {
     account a;
     account b;
-    belay::event both;
+    meeting halfway;
     co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
-        s.spawn(transfer, &a, &b, &both);
-        s.spawn(transfer, &b, &a, &both);
-        for (int i = 0; i < 10; ++i) co_await belay::yield();
-        both.set();
+        s.spawn(transfer, &a, &b, &halfway);
+        s.spawn(transfer, &b, &a, &halfway);
+        co_return;
     });
 }
 

@@ -25,7 +25,7 @@ belay::task<> work() {
     co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
         s.spawn(copy, &connections, &both);
         s.spawn(copy, &connections, &both);
-        for (int i = 0; i < 10; ++i) co_await belay::yield();
+        while (connections.available() != 0) co_await belay::yield();
         both.set();
     });
 }

@@ -29,7 +29,7 @@ belay::task<> serve(belay::scope& s, int socket) {
 int main() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return 1;
-    timeval limit{0, 150'000};
+    timeval limit{0, 600'000};
     ::setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     {
         belay::runtime runtime{{.workers = 2}};

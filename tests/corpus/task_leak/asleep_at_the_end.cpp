@@ -16,7 +16,7 @@ std::atomic<bool> begun{false};
 belay::task<> heartbeat() {
     for (int beat = 0; beat < 2; ++beat) {
         begun = true;
-        ::usleep(100'000);
+        ::usleep(500'000);
         co_await belay::yield();
     }
 }
