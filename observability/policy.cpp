@@ -1,5 +1,6 @@
 #include <belay/observability/guardrails.hpp>
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
@@ -16,22 +17,60 @@
 
 namespace belay {
 
-std::string_view to_string(guardrail kind) noexcept {
-    switch (kind) {
-    case guardrail::blocked_worker: return "blocked_worker";
-    case guardrail::guard_across_suspension: return "guard_across_suspension";
-    case guardrail::blocking_call: return "blocking_call";
-    case guardrail::stop_ignored: return "stop_ignored";
-    case guardrail::cleanup_overrun: return "cleanup_overrun";
-    case guardrail::task_leak: return "task_leak";
-    case guardrail::lost_error: return "lost_error";
-    case guardrail::never_awaited: return "never_awaited";
-    case guardrail::deadlock: return "deadlock";
-    case guardrail::fan_out: return "fan_out";
-    case guardrail::pool_saturated: return "pool_saturated";
-    case guardrail::borrowed_captures: return "borrowed_captures";
+namespace {
+
+/// What is fixed of a guardrail, in the order of the enumeration.
+struct traits {
+    std::string_view name;
+    std::string_view word;
+    bool takes_threshold = false;
+    bool always_logs = false;  // by default, also in a debug build
+};
+constexpr std::array<traits, guardrail_count> all_traits{{
+    {"blocked_worker", "stall", true},
+    {"guard_across_suspension", "lock"},
+    {"blocking_call", "block", true},
+    {"stop_ignored", "stop", true},
+    {"cleanup_overrun", "cleanup", false, true},
+    {"task_leak", "leak"},
+    {"lost_error", "error", false, true},
+    {"never_awaited", "await"},
+    {"deadlock", "deadlock", true, true},
+    {"fan_out", "fanout", false, true},
+    {"pool_saturated", "pool", true, true},
+    {"borrowed_captures", "capture", false, true},
+}};
+static_assert(all_traits.back().word == "capture" &&
+              static_cast<std::size_t>(guardrail::borrowed_captures) + 1 == guardrail_count);
+
+/// Null for what is none.
+const traits* traits_of(guardrail kind) noexcept {
+    auto index = static_cast<std::size_t>(kind);
+    return index < all_traits.size() ? &all_traits[index] : nullptr;
+}
+
+/// "stall, lock, block": the words of those that satisfy `wanted`, with `last` before the last one.
+template <class Wanted>
+std::string words(Wanted wanted, std::string_view last) {
+    std::string list;
+    std::string_view before;
+    auto add = [&](std::string_view separator) {
+        if (!before.empty()) list.append(list.empty() ? "" : separator).append(before);
+    };
+    for (const traits& t : all_traits) {
+        if (!wanted(t)) continue;
+        add(", ");
+        before = t.word;
     }
-    return "unknown";
+    add(last);
+    return list;
+}
+
+}  // namespace
+
+std::string_view to_string(guardrail kind) noexcept {
+    const traits* t = traits_of(kind);
+    return t != nullptr ? t->name : "unknown";
 }
 
 namespace guardrails {
@@ -50,8 +89,6 @@ constexpr bool release_build = true;
 constexpr bool release_build = false;
 #endif
 
-constexpr std::string_view guardrail_words =
-    "stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, all";
 constexpr std::string_view action_words = "off, log, panic, callback";
 
 bool under_valgrind() noexcept {
@@ -76,11 +113,6 @@ std::optional<guardrail> find_guardrail(std::string_view word) noexcept {
     for (std::size_t i = 0; i < guardrail_count; ++i)
         if (policy_word(static_cast<guardrail>(i)) == word) return static_cast<guardrail>(i);
     return std::nullopt;
-}
-
-constexpr bool takes_threshold(guardrail kind) noexcept {
-    return kind == guardrail::blocked_worker || kind == guardrail::blocking_call || kind == guardrail::stop_ignored ||
-           kind == guardrail::deadlock || kind == guardrail::pool_saturated;
 }
 
 action parse_action(std::string_view word, std::string_view whole) {
@@ -109,11 +141,14 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
     auto colon = value.find(':');
     auto then = parse_action(trim(value.substr(0, colon)), whole);
     auto kind = find_guardrail(word);
-    if (!kind && word != "all") refuse(whole, quoted(word) + " is not a guardrail; accepted: " + std::string{guardrail_words});
+    if (!kind && word != "all")
+        refuse(whole,
+               quoted(word) + " is not a guardrail; accepted: " + words([](const traits&) { return true; }, ", ") + ", all");
     if (colon != std::string_view::npos) {
         auto threshold = trim(value.substr(colon + 1));
-        if (!kind || !takes_threshold(*kind))
-            refuse(whole, quoted(word) + " takes no threshold; only stall, block, stop, deadlock and pool do");
+        if (!kind || !traits_of(*kind)->takes_threshold)
+            refuse(whole, quoted(word) + " takes no threshold; only " +
+                              words([](const traits& t) { return t.takes_threshold; }, " and ") + " do");
         bool any = kind == guardrail::blocking_call && threshold == "any";
         to[*kind].threshold = any ? std::chrono::nanoseconds{0} : parse_duration(threshold, whole);
     }
@@ -124,21 +159,8 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
 }  // namespace
 
 std::string_view policy_word(guardrail kind) noexcept {
-    switch (kind) {
-    case guardrail::blocked_worker: return "stall";
-    case guardrail::guard_across_suspension: return "lock";
-    case guardrail::blocking_call: return "block";
-    case guardrail::stop_ignored: return "stop";
-    case guardrail::cleanup_overrun: return "cleanup";
-    case guardrail::task_leak: return "leak";
-    case guardrail::lost_error: return "error";
-    case guardrail::never_awaited: return "await";
-    case guardrail::deadlock: return "deadlock";
-    case guardrail::fan_out: return "fanout";
-    case guardrail::pool_saturated: return "pool";
-    case guardrail::borrowed_captures: return "capture";
-    }
-    return "unknown";
+    const traits* t = traits_of(kind);
+    return t != nullptr ? t->word : "unknown";
 }
 
 std::string_view to_string(action what) noexcept {
@@ -153,11 +175,8 @@ std::string_view to_string(action what) noexcept {
 
 policy default_policy() noexcept {
     policy result;
-    for (auto& r : result.rules) r.then = release_build ? action::log : action::panic;
-    result[guardrail::lost_error].then = action::log;
-    for (auto kind : {guardrail::cleanup_overrun, guardrail::deadlock, guardrail::borrowed_captures, guardrail::fan_out,
-                      guardrail::pool_saturated})
-        result[kind].then = action::log;
+    for (std::size_t i = 0; i < guardrail_count; ++i)
+        result.rules[i].then = release_build || all_traits[i].always_logs ? action::log : action::panic;
     int slower = slow_build || under_valgrind() ? 10 : 1;
     result[guardrail::blocked_worker].threshold = (release_build ? 100ms : 50ms) * slower;
     result[guardrail::blocking_call].threshold = 1ms * slower;

@@ -10,22 +10,10 @@ namespace {
 
 constexpr std::size_t function_column = 40;
 
-std::string_view title_of(guardrail kind) noexcept {
-    switch (kind) {
-    case guardrail::blocked_worker: return "blocked-worker";
-    case guardrail::guard_across_suspension: return "guard-across-suspension";
-    case guardrail::blocking_call: return "blocking-call";
-    case guardrail::stop_ignored: return "stop-ignored";
-    case guardrail::cleanup_overrun: return "cleanup-overrun";
-    case guardrail::task_leak: return "task-leak";
-    case guardrail::lost_error: return "lost-error";
-    case guardrail::never_awaited: return "never-awaited";
-    case guardrail::deadlock: return "deadlock";
-    case guardrail::fan_out: return "fan-out";
-    case guardrail::pool_saturated: return "pool-saturated";
-    case guardrail::borrowed_captures: return "borrowed-captures";
-    }
-    return "unknown";
+std::string title_of(guardrail kind) {
+    std::string title{to_string(kind)};
+    std::ranges::replace(title, '_', '-');
+    return title;
 }
 
 void pad_to(std::string& line, std::size_t column) { line.append(line.size() < column ? column - line.size() : 2, ' '); }

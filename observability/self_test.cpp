@@ -3,10 +3,10 @@
 #include <belay/observability/impl/guard_attach.hpp>
 #include <belay/observability/impl/self_test.hpp>
 #include <belay/observability/impl/thread_proc.hpp>
+#include <belay/runtime/detail/read_memory.hpp>
 #include <belay/runtime/detail/standstill.hpp>
 
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -18,9 +18,7 @@ namespace {
 bool reads_own_memory() noexcept {
     int source = 1;
     int target = 0;
-    iovec local{&target, sizeof target};
-    iovec remote{&source, sizeof source};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(sizeof target);
+    return detail::read_memory(&source, &target, sizeof target);
 }
 
 bool readable(int tid, const char* file) noexcept {
@@ -66,7 +64,7 @@ namespace detail {
 void announce_once() {
     static const bool announced = [] {
         if (std::getenv("BELAY_GUARDRAILS") == nullptr) return true;
-        std::string line = "belay: guardrails are on (BELAY_GUARDRAILS); " + guardrails::self_test() + "\n";
+        std::string line = "belay: BELAY_GUARDRAILS is set; " + guardrails::self_test() + "\n";
         static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
         return true;
     }();

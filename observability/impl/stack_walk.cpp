@@ -2,9 +2,7 @@
 #include <belay/observability/impl/machine.hpp>
 #include <belay/observability/impl/native_stack.hpp>
 #include <belay/observability/impl/symbols.hpp>
-
-#include <sys/uio.h>
-#include <unistd.h>
+#include <belay/runtime/detail/read_memory.hpp>
 
 #include <algorithm>
 
@@ -15,11 +13,8 @@ constexpr std::size_t page_size = 4096;
 constexpr std::size_t pages_read = 16;  // 64 KiB: the frames of a system call are at the very top of the stack
 constexpr std::size_t word = sizeof(std::uint64_t);
 
-// Our own memory through the kernel: what is not mapped is an error and not a crash. Async-signal-safe.
 bool read_memory(std::uint64_t from, void* to, std::size_t bytes) noexcept {
-    iovec local{to, bytes};
-    iovec remote{reinterpret_cast<void*>(from), bytes};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes);
+    return detail::read_memory(reinterpret_cast<const void*>(from), to, bytes);
 }
 
 bool is_return_address(std::uint64_t address) noexcept {

@@ -89,7 +89,7 @@ void deadlock_search::add_blocks(index i) {
 }
 
 void deadlock_search::find_edges(index i) {
-    const node n = nodes_[i];
+    const node& n = nodes_[i];
     for (std::size_t s = n.first; s < n.last; ++s) {
         bool is_handle = sources_[s].what == wait_sources::kind::handle;
         index from = is_handle ? owner_of(sources_[s].at) : find(sources_[s].at);

@@ -76,8 +76,13 @@ void shield_group::arm(runtime_core& core) noexcept {
     arm_timer_anywhere(core, timer_, expiry_ns_);
 }
 
-/// Unless a shutdown has cut the grace short: that has a report of its own. The owner does not go on before the timer's unit is given up.
-void shield_group::report_overrun() const noexcept {
+/// Unless the work has ended while the timer went off, or a shutdown has cut the grace short: that has a report of its own. The owner does
+/// not go on before the timer's unit is given up.
+void shield_group::report_overrun() noexcept {
+    {
+        std::scoped_lock guard(lock_);
+        if (over_) return;
+    }
     const runtime_core& core = owner()->core();
     if (core.cleanup_limit_ns.load(std::memory_order_relaxed) != no_deadline) return;
     task_snapshot task;

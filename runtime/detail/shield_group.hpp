@@ -43,7 +43,7 @@ private:
     void stop_from_above(stop_walk& walk) noexcept final;
     void start_grace(std::int64_t limit_ns) noexcept;
     void arm(runtime_core& core) noexcept;
-    void report_overrun() const noexcept;
+    void report_overrun() noexcept;
     record* leave(std::size_t units) noexcept;
 
     class grace_timer final : public timer_entry {

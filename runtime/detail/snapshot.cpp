@@ -1,9 +1,7 @@
 #include <belay/runtime/detail/snapshot.hpp>
 
+#include <belay/runtime/detail/read_memory.hpp>
 #include <belay/runtime/detail/worker.hpp>
-
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,22 +10,17 @@
 namespace belay::detail {
 namespace {
 
-/// Reads this process's memory as a debugger would: EFAULT in place of a crash, and no data race in the language's sense.
+/// As a debugger would.
 template <class T>
-bool read_memory(const void* from, T& to) noexcept {
+bool read_object(const void* from, T& to) noexcept {
     static_assert(std::is_trivially_copyable_v<T>);
-    iovec local{&to, sizeof to};
-    iovec remote{const_cast<void*>(from), sizeof to};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(sizeof to);
+    return read_memory(from, &to, sizeof to);
 }
 
 /// The name is the task's and may go with it, so it is read like everything else. Up to the end of its page at least.
 void copy_name(const char* name, task_snapshot& out) noexcept {
     if (name == nullptr) return;
-    iovec local{out.name.data(), out.name.size() - 1};
-    iovec remote{const_cast<char*>(name), out.name.size() - 1};
-    ssize_t got = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
-    out.name[got > 0 ? static_cast<std::size_t>(got) : 0] = '\0';
+    out.name[read_memory_up_to(name, out.name.data(), out.name.size() - 1)] = '\0';
 }
 
 void add_frame(task_snapshot& out, std::source_location site) noexcept {
@@ -73,7 +66,7 @@ bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     out = {};
     alignas(record) std::byte before[sizeof(record)];
     alignas(record) std::byte after[sizeof(record)];
-    if (!read_memory(rec, before)) return false;
+    if (!read_object(rec, before)) return false;
     const record& seen = *reinterpret_cast<const record*>(before);
     task_snapshot found;
     found.id = seen.id;
@@ -83,13 +76,13 @@ bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     const promise_base* frame = seen.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
-        if (!read_memory(frame, frame_bytes)) return false;
+        if (!read_object(frame, frame_bytes)) return false;
         const auto& promise = *reinterpret_cast<const promise_base*>(frame_bytes);
         add_frame(found, promise.site);
         frame = promise.parent;
     }
     // What is the same before and after did not run meanwhile.
-    if (!read_memory(rec, after) || std::memcmp(before, after, sizeof(record)) != 0) return false;
+    if (!read_object(rec, after) || std::memcmp(before, after, sizeof(record)) != 0) return false;
     out = found;
     return true;
 }
@@ -101,7 +94,7 @@ bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) 
     alignas(record) std::byte bytes[sizeof(record)];
     auto unchanged = [&] { return w.epoch() == epoch && w.current() == rec; };
     if (rec == nullptr) return unchanged();  // between two tasks of one chain of transfers
-    if (!read_memory(rec, bytes) || !unchanged()) return false;
+    if (!read_object(rec, bytes) || !unchanged()) return false;
     const record& copy = *reinterpret_cast<const record*>(bytes);
     out.id = copy.id;
     copy_name(copy.name.load(std::memory_order_relaxed), out);
@@ -109,7 +102,7 @@ bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) 
     const promise_base* frame = copy.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
-        if (!read_memory(frame, frame_bytes) || !unchanged()) return false;
+        if (!read_object(frame, frame_bytes) || !unchanged()) return false;
         const auto& promise = *reinterpret_cast<const promise_base*>(frame_bytes);
         add_frame(out, promise.site);
         frame = promise.parent;

@@ -240,7 +240,7 @@ void worker::poll(record* rec) noexcept {
         if constexpr (!guarded) return epoch;
         epoch_.store(++epoch, std::memory_order_release);  // pairs with the watchdog's acquire: `current_` is set
         std::atomic_signal_fence(std::memory_order_seq_cst);  // the processor's part is the barrier in standstill
-        // acquire, pairs with the release in ~standstill(): it has looked at everything that we are going to change.
+        // acquire, pairs with the store in ~standstill(): it has looked at everything that we are going to change.
         if (core_.halted.load(std::memory_order_acquire) == 0) [[likely]]
             return epoch;
         epoch = stand_still(epoch);

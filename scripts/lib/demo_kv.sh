@@ -60,12 +60,18 @@ compare() {
         }'
 }
 
-# metrics ADDRESS: an excerpt of /metrics.
-metrics() {
+# fetch_metrics ADDRESS: all of /metrics.
+fetch_metrics() {
     exec 3<>"/dev/tcp/${1%:*}/${1##*:}"
     printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
-    grep -E '^belay_(tasks_live|tasks_spawned_total|io_backend_info|worker_(polls|steals)_total|guardrail_reports_total.*blocked_worker)' <&3 || true
+    cat <&3
     exec 3>&-
+}
+
+# metrics ADDRESS: an excerpt.
+metrics() {
+    fetch_metrics "$1" |
+        grep -E '^belay_(tasks_live|tasks_spawned_total|io_backend_info|worker_(polls|steals)_total|guardrail_reports_total.*blocked_worker)' || true
 }
 
 demo_kv() (

@@ -19,6 +19,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -268,6 +269,57 @@ TEST_F(deadlock_search, WhenTheLastOneOutsideGivesUp) {
     EXPECT_EQ(stuck(), 0U);
     outside.reset();
     EXPECT_EQ(stuck(), 1U);
+}
+
+// ---- while tasks run -------------------------------------------------------------------------------------------
+
+TEST_F(deadlock_search, MayHaltTasksAtAnyMoment) {
+    constexpr int rounds = 20'000;
+    std::atomic<bool> over{false};
+    std::atomic<int> spawned{0};
+    auto [ping, pinged] = channel<int>(1);
+    auto [pong, ponged] = channel<int>(1);
+    auto echo = [](receiver<int> from, sender<int> to) -> task<> {
+        while (auto next = co_await from.recv()) co_await to.send(*next);
+    };
+    rt.spawn(echo, std::move(pinged), std::move(pong));
+    auto plays = rt.spawn(
+        [](sender<int> to, receiver<int> from) -> task<int> {
+            int sum = 0;
+            for (int i = 0; i < rounds; ++i) {
+                co_await to.send(1);
+                sum += (co_await from.recv()).value_or(0);
+            }
+            co_return sum;
+        },
+        std::move(ping), std::move(ponged));
+    auto spawns = rt.spawn([&over, &spawned]() -> task<int> {
+        mutex m;
+        int joined = 0;
+        while (!over) {
+            co_await with_scope([&m, &joined, &spawned](scope& s) -> task<> {
+                for (int i = 0; i < 10; ++i, ++spawned) {
+                    s.spawn([&m, &joined]() -> task<> {
+                        auto guard = co_await m.lock();
+                        ++joined;
+                    });
+                }
+                co_return;
+            });
+        }
+        co_return joined;
+    });
+    while (!plays.ended()) {
+        detail::standstill still{rt.core(), std::chrono::nanoseconds{1ms}.count()};
+        if (!still) continue;
+        auto found = detail::deadlock_search{rt.core()}.run(1'000'000);
+        EXPECT_EQ(found ? found->ids.size() : 0U, 0U);
+    }
+    over = true;
+    rt.block_on([&]() -> task<> {
+        EXPECT_EQ(co_await plays.join(), rounds);
+        EXPECT_EQ(co_await spawns.join(), spawned.load());
+    });
 }
 
 // ---- left alone ------------------------------------------------------------------------------------------------
