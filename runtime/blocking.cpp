@@ -4,9 +4,11 @@
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
+#include <belay/runtime/simulation.hpp>
 
 #include <pthread.h>
 #include <sys/resource.h>
@@ -30,8 +32,12 @@ blocking_pool::blocking_pool(local_runtime& rt, const blocking_options& options)
     rt.core().add_pool(core_);
 }
 
+blocking_pool::blocking_pool(simulation& sim, const blocking_options& options) : blocking_pool{sim.core(), options} {
+    sim.core().add_pool(core_);
+}
+
 blocking_pool::blocking_pool(detail::runtime_core& core, const blocking_options& options)
-    : core_{std::make_shared<detail::blocking_core>(options, detail::pool_kind{.cpus = core.setup.cpus()})} {}
+    : core_{std::make_shared<detail::blocking_core>(options, detail::pool_kind{.cpus = core.setup.cpus(), .sim = core.sim.get()})} {}
 
 blocking_pool::~blocking_pool() { core_->close(detail::no_deadline); }
 
@@ -85,6 +91,7 @@ blocking_core::submission blocking_core::submit(blocking_job& job, when_full pol
     (room ? queued_ : waiting_).push(job);
     job.place_ = room ? place::queued : place::waiting;
     work_.notify_one();
+    if (kind_.sim != nullptr) kind_.sim->has_jobs(*this);
     return submission::accepted;
 }
 
@@ -117,6 +124,7 @@ void blocking_core::refill() noexcept {
 }
 
 bool blocking_core::start_thread() noexcept {
+    if (kind_.sim != nullptr) return true;
     try {
         std::thread([self = shared_from_this()] { self->thread_main(); }).detach();
         return true;
@@ -165,9 +173,36 @@ void blocking_core::thread_main() noexcept {
     ended_.notify_all();
 }
 
+blocking_job* blocking_core::take_simulated() noexcept {
+    std::scoped_lock guard(lock_);
+    if (idle_ == 0 || queued_.empty()) return nullptr;
+    --idle_;
+    ++running_;
+    blocking_job& job = *queued_.pop();
+    job.place_ = place::taken;
+    wait_ns_ += static_cast<std::uint64_t>(now_ns() - job.queued_ns_);
+    refill();
+    return &job;
+}
+
+void blocking_core::run_simulated(blocking_job& job) noexcept {
+    job.run();
+    std::scoped_lock guard(lock_);
+    --running_;
+    ++completed_;
+    ++idle_;
+    if (!queued_.empty()) kind_.sim->has_jobs(*this);
+}
+
+bool blocking_core::has_simulated() const noexcept {
+    std::scoped_lock guard(lock_);
+    return !queued_.empty();
+}
+
 std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
     std::unique_lock guard(lock_);
     closed_ = true;
+    if (kind_.sim != nullptr) return running_;  // what has not ended by now never will
     work_.notify_all();
     auto all_ended = [this] { return threads_ == 0; };
     if (deadline_ns == no_deadline) {

@@ -38,6 +38,7 @@ namespace belay {
 
 class local_runtime;
 class runtime;
+class simulation;
 
 namespace detail {
 
@@ -137,6 +138,7 @@ class blocking_pool {
 public:
     blocking_pool(runtime& rt, const blocking_options& options);
     blocking_pool(local_runtime& rt, const blocking_options& options);
+    blocking_pool(simulation& sim, const blocking_options& options);
     blocking_pool(detail::runtime_core& core, const blocking_options& options);
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;

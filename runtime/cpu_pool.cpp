@@ -4,6 +4,7 @@
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
+#include <belay/runtime/simulation.hpp>
 
 #include <stdexcept>
 
@@ -31,10 +32,11 @@ blocking_options checked(const detail::runtime_core& core, const cpu_pool_option
 
 cpu_pool::cpu_pool(runtime& rt, const cpu_pool_options& options) : cpu_pool{rt.core(), options} {}
 cpu_pool::cpu_pool(local_runtime& rt, const cpu_pool_options& options) : cpu_pool{rt.core(), options} {}
+cpu_pool::cpu_pool(simulation& sim, const cpu_pool_options& options) : cpu_pool{sim.core(), options} {}
 
 cpu_pool::cpu_pool(detail::runtime_core& core, const cpu_pool_options& options)
     : core_{std::make_shared<detail::blocking_core>(
-          checked(core, options), detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus()})} {
+          checked(core, options), detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus(), .sim = core.sim.get()})} {
     core.add_pool(core_);
 }
 

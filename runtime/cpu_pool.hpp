@@ -42,6 +42,7 @@ class cpu_pool {
 public:
     explicit cpu_pool(runtime& rt, const cpu_pool_options& options = {});
     explicit cpu_pool(local_runtime& rt, const cpu_pool_options& options = {});
+    explicit cpu_pool(simulation& sim, const cpu_pool_options& options = {});
     cpu_pool(const cpu_pool&) = delete;
     cpu_pool& operator=(const cpu_pool&) = delete;
     ~cpu_pool();

@@ -1,5 +1,5 @@
 // The seam between the executor and the kernel: what a driver has to do. The io_uring and the Boost.Asio driver
-// implement it, and the simulation will; `runtime` never knows which one runs.
+// implement it, and the simulated network; `runtime` never knows which one runs.
 //
 // A runtime owns one `driver`; each worker owns one `driver_port` of it. An operation stays on the port on which it was
 // submitted; the task's next operation goes to the port of the worker that then runs it.
@@ -44,6 +44,7 @@ struct io_request {
 namespace detail {
 
 class driver_port;
+class simulator;
 
 /// One I/O operation in flight: an awaiter in a task's frame. A driver sets `result` and calls finish_io() exactly once,
 /// after which the operation may be gone.
@@ -175,5 +176,7 @@ struct driver_options {
 /// Chooses, probes and makes a driver. `BELAY_IO=auto|uring|asio` decides when `backend` is automatic. Throws
 /// std::system_error when the one that was asked for by name cannot work. Defined by the `io` room.
 std::unique_ptr<driver> make_driver(const driver_options& options);
+/// The driver of a simulation: a network in memory. Defined by the `io` room.
+std::unique_ptr<driver> make_simulated_driver(detail::simulator& sim);
 
 }  // namespace belay

@@ -22,7 +22,9 @@ std::uint64_t next_random(std::uint64_t& state) noexcept {
 
 /// Not std::random_device, which is a system call: that no two retries of a process, and no two processes, go in step is enough.
 std::uint64_t own_seed(const void* self) noexcept {
-    auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    auto now = static_cast<std::uint64_t>(detail::now_ns());
+    // In a simulation it follows from the run, and addresses do not.
+    if (detail::this_thread_clock() != nullptr) return now ^ (this_task::id() << 48U);
     return now ^ (reinterpret_cast<std::uintptr_t>(self) << 16);
 }
 
@@ -48,7 +50,7 @@ std::optional<std::chrono::nanoseconds> retry_pauses::after(const std::exception
     if (policy_.retry_if ? !policy_.retry_if(error) : is_task_stopped(error)) return std::nullopt;
     auto pause = next();
     auto deadline = this_task::deadline();
-    if (deadline && pause >= *deadline - std::chrono::steady_clock::now()) return std::nullopt;
+    if (deadline && pause >= deadline->time_since_epoch() - std::chrono::nanoseconds{detail::now_ns()}) return std::nullopt;
     if (policy_.on_retry) policy_.on_retry(failed_, error, pause);
     return pause;
 }

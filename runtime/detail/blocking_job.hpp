@@ -24,6 +24,7 @@ struct saturated_pool;
 namespace belay::detail {
 
 class blocking_core;
+class simulator;
 
 /// Something a pool's thread runs. In one of the pool's two queues until a thread takes it.
 class blocking_job : public fifo_link<blocking_job> {
@@ -50,6 +51,7 @@ struct pool_kind {
     const char* what = "spawn_blocking";  ///< of its operations, for dumps
     int niceness = 0;                     ///< of its threads
     std::vector<unsigned> cpus{};         ///< where its threads run; empty: wherever the one may that makes them
+    simulator* sim = nullptr;             ///< there are no threads: the simulation runs the functions
 };
 
 /// Bounded: `queued` holds at most max_queued jobs beside those that an idle thread is about to take, `waiting` the jobs of
@@ -74,6 +76,10 @@ public:
     enum class queue_state : std::uint8_t { empty, moving, saturated };
     /// Saturated: somebody has waited since before that time, which was not so when it was last asked. `out` says who.
     queue_state look(std::int64_t before_ns, saturated_pool& out) noexcept;
+    // A simulation's. A thread is then a number: it takes a function, and the function runs when it is to end.
+    [[nodiscard]] blocking_job* take_simulated() noexcept;
+    void run_simulated(blocking_job& job) noexcept;
+    [[nodiscard]] bool has_simulated() const noexcept;
     [[nodiscard]] const blocking_options& options() const noexcept { return options_; }
     [[nodiscard]] const char* what() const noexcept { return kind_.what; }
 

@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/host_turn.hpp>
 #include <belay/runtime/detail/live_runtimes.hpp>
+#include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/wake_cost.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
@@ -49,21 +50,26 @@ void worker_list::push_back(std::unique_ptr<worker> one) noexcept {
     size_.store(n + 1, std::memory_order_release);  // pairs with size(): the worker is there
 }
 
-runtime_core::runtime_core(const runtime_options& options, flavour flavour_of)
-    : how{flavour_of}, setup{options}, name{options.name}, process_{::getpid()} {
+runtime_core::runtime_core(const runtime_options& options, flavour flavour_of) : runtime_core{options, flavour_of, nullptr} {}
+runtime_core::runtime_core(const runtime_options& options, std::unique_ptr<simulator> by)
+    : runtime_core{options, flavour::simulated, std::move(by)} {}
+
+runtime_core::runtime_core(const runtime_options& options, flavour flavour_of, std::unique_ptr<simulator> by)
+    : how{flavour_of}, setup{options}, name{options.name}, sim{std::move(by)}, process_{::getpid()} {
     check(options);
     cpus = allowed_cpus();
     unsigned count = how == flavour::hosted ? 1 : options.workers != 0 ? options.workers : std::min(cpus, max_workers);
     watcher = make_observer(options.name, options.guardrails);
-    io = make_driver({.backend = options.io, .workers = count, .hosted = how == flavour::hosted});
+    io = sim ? make_simulated_driver(*sim)
+             : make_driver({.backend = options.io, .workers = count, .hosted = how == flavour::hosted});
     takeover_tick_ns = options.takeover_tick.count();
     shutdown_grace_ns = saturating_ns(options.shutdown_grace);
     // Spinning pays only while a worker has a CPU of its own, and whoever it waits for another one.
-    if (count <= cpus && ::sysconf(_SC_NPROCESSORS_ONLN) > 1)
+    if (!sim && count <= cpus && ::sysconf(_SC_NPROCESSORS_ONLN) > 1)
         spin_limit_ns = options.spin_us < 0 ? calibrated_spin_ns() : std::int64_t{options.spin_us} * 1000;
     regular_workers = count;
     serving.store(count, std::memory_order_relaxed);
-    unsigned stand_ins = how == flavour::hosted ? 0 : std::min(options.max_stand_ins, max_workers - count);
+    unsigned stand_ins = how != flavour::threads ? 0 : std::min(options.max_stand_ins, max_workers - count);
     workers.reserve(count + stand_ins);
     for (unsigned i = 0; i < count; ++i) workers.push_back(std::make_unique<worker>(*this, i));
     root = std::make_unique<belay::scope>(*this, scope_options{.name = "root", .on_error = on_error::isolate});
@@ -79,6 +85,7 @@ runtime_core::~runtime_core() { unlist_runtime(*this); }
 
 void runtime_core::start() {
     blocking = std::make_unique<blocking_pool>(*this, blocking_options_);
+    if (sim) return sim->attach(*this);
     try {
         if (how == flavour::hosted) {
             // Nobody drives it. Its port's handle is readable until somebody does: the first who does binds the port, and not this

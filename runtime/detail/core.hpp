@@ -3,6 +3,7 @@
 #pragma once
 
 #include <belay/runtime/blocking_options.hpp>
+#include <belay/runtime/detail/clock.hpp>
 #include <belay/runtime/detail/idle_set.hpp>
 #include <belay/runtime/detail/overdue_stops.hpp>
 #include <belay/runtime/detail/record.hpp>
@@ -38,20 +39,18 @@ namespace detail {
 
 class blocking_core;
 struct overdue_stop;
+class simulator;
 class watchdog;
 class worker;
-
-/// Steady-clock time in nanoseconds, the unit of every deadline inside the runtime.
-inline std::int64_t now_ns() noexcept {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// Reference-counted: an abandoned thread or task keeps it alive after the runtime object has gone (promise 10).
 class runtime_core : public std::enable_shared_from_this<runtime_core> {
 public:
-    /// threads: each worker has one. hosted: the only worker is whichever thread of the host drives it (see host_turn.hpp).
-    enum class flavour : std::uint8_t { threads, hosted };
+    /// threads: each worker has one. hosted: the only worker is whichever thread of the host drives it (see host_turn.hpp). simulated: all
+    /// workers are one thread, see simulator.hpp.
+    enum class flavour : std::uint8_t { threads, hosted, simulated };
     explicit runtime_core(const runtime_options& options, flavour how = flavour::threads);
+    runtime_core(const runtime_options& options, std::unique_ptr<simulator> by);
     runtime_core(const runtime_core&) = delete;
     runtime_core& operator=(const runtime_core&) = delete;
     ~runtime_core();
@@ -112,6 +111,7 @@ public:
     std::unique_ptr<belay::scope> root;
     std::unique_ptr<belay::blocking_pool> blocking;
     std::unique_ptr<detail::watchdog> dog;
+    std::unique_ptr<detail::simulator> sim;  // simulated: what drives it
     std::int64_t takeover_tick_ns = 0;
     std::int64_t spin_limit_ns = 0;  // 0: workers never spin
     std::int64_t shutdown_grace_ns = 0;
@@ -136,6 +136,7 @@ public:
     void root_drained() noexcept;
 
 private:
+    runtime_core(const runtime_options& options, flavour how, std::unique_ptr<simulator> by);
     /// Stops are delivered; waits, or drives, until the root scope is empty. False when the grace is over.
     bool drain(std::int64_t deadline_ns) noexcept;
     /// Ends the threads; those that are still in a task at the deadline are detached and counted.

@@ -1,6 +1,7 @@
 // A deadline in an options aggregate: none, a duration from now, or a time point.
 #pragma once
 
+#include <belay/runtime/detail/clock.hpp>
 #include <belay/runtime/detail/stop_node.hpp>
 
 #include <chrono>
@@ -39,7 +40,7 @@ public:
     [[nodiscard]] constexpr bool set() const noexcept { return kind_ != kind::none; }
     /// Reads the clock only for a time point.
     [[nodiscard]] bool passed() const noexcept {
-        if (kind_ == kind::absolute) return ns_ <= saturating_ns(std::chrono::steady_clock::now().time_since_epoch());
+        if (kind_ == kind::absolute) return ns_ <= now_ns();
         return kind_ == kind::relative && ns_ <= 0;
     }
 

@@ -2,6 +2,7 @@
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/host_turn.hpp>
+#include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
@@ -92,9 +93,15 @@ bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
     // A grace that runs already, below something that was stopped before, is not met by that walk: nothing is asked twice.
     { std::scoped_lock guard(stand_ins_lock_); }  // a stand-in that is not met by the walk begins after the limit was set
     for (auto& w : workers) w->cut_graces(cleanup_limit_ns.load(std::memory_order_relaxed));
-    if (how == flavour::hosted) {
+    if (how != flavour::threads) {
+        auto empty = [](runtime_core& core) { return core.root->close_if_empty(); };
+        if (sim) {
+            bool drained = sim->run_out(deadline_ns, empty);
+            stopping_.store(true, std::memory_order_seq_cst);
+            return drained;
+        }
         host_turn turn{*this, host_call::shutdown};
-        bool drained = turn.run_out(deadline_ns, [](runtime_core& core) { return core.root->close_if_empty(); });
+        bool drained = turn.run_out(deadline_ns, empty);
         stopping_.store(true, std::memory_order_seq_cst);  // before the turn ends: a poll() elsewhere must not find it idle
         return drained;
     }

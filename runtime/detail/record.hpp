@@ -104,6 +104,7 @@ public:
     static constexpr std::uint16_t any_worker = 0;
     std::uint16_t home = any_worker;
     [[nodiscard]] bool pinned() const noexcept { return home != any_worker; }
+    std::uint16_t seen = 0;  // a simulation's number of it; here because of the padding: a record's size is promised
 
 private:
     bool stopped_ = false;  // here, in the padding: a record's size is promised

@@ -41,6 +41,7 @@ struct scope_access {
     }
     static void reserve_or_throw(scope& s) { s.reserve_or_throw(); }
     static void adopt(scope& s, child_record& child) noexcept { s.adopt(child); }
+    static void list_children(scope& s, wait_sources& out) { s.list_children(out, true); }
 };
 
 /// Runs the body as a branch of the scope and waits until it and all children have ended.

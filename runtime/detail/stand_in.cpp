@@ -25,6 +25,7 @@ in_place_section::in_place_section() {
         throw std::logic_error(
             "belay: block_in_place() was called in a task of a local_runtime, whose only thread nobody can stand in for: write "
             "co_await belay::spawn_blocking(...)");
+    if (w->core().how == runtime_core::flavour::simulated) return;  // nobody is kept waiting
     w->begin_in_place();
     worker_ = w;
 }

@@ -45,7 +45,8 @@ watchdog::watchdog(runtime_core& core)
     tick_ns_ = std::min(takeover, reports);
     // A local_runtime without stall reports has no thread at all.
     if (tick_ns_ != never || core.how != runtime_core::flavour::hosted) tick_ns_ = std::min({tick_ns_, deadlocks, pools_.tick()});
-    if (tick_ns_ == never && core.how == runtime_core::flavour::hosted) stop_limit_ns_ = 0;
+    if (core.how == runtime_core::flavour::simulated || (tick_ns_ == never && core.how == runtime_core::flavour::hosted))
+        stop_limit_ns_ = 0;
     in_place_tick_ns_ = std::min(tick_ns_, core.takeover_tick_ns > 0 ? core.takeover_tick_ns : default_tick_ns);
 }
 

@@ -210,9 +210,9 @@ void worker::serve() noexcept {
     }
 }
 
-void worker::poll(record* rec) noexcept {
+void worker::poll(record* rec, int budget) noexcept {
     worker_counters::bump(counters.polls);
-    budget_ = budget_per_poll;
+    budget_ = budget;
     // On 1 poll in 53: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. A prime that is not
     // turn_interval, so that the sampled one is now before and now behind a turn, and of every lane.
     constexpr unsigned sampling = 53;

@@ -126,10 +126,11 @@ public:
 private:
     friend class watchdog;
     friend class host_turn;
+    friend class simulator;
     record* next_task() noexcept;
     record* next_local() noexcept;
     record* search() noexcept;
-    void poll(record* rec) noexcept;
+    void poll(record* rec, int budget = budget_per_poll) noexcept;
     std::uint64_t begin_poll(record* rec) noexcept;
     std::uint64_t stand_still(std::uint64_t epoch) noexcept;
     void resume_chain(record* rec) noexcept;
