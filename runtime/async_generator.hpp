@@ -208,7 +208,7 @@ public:
         if (producer.parent != nullptr) misuse("two tasks wait in next() of one async_generator: let them take turns");
         producer.parent = &consumer;
         producer.rec = &rec;
-        producer.owner = &generator_->frame_;
+        producer.owner = owner_of_generator(&generator_->frame_);
         rec.leaf = &producer;
         if (!paused) return generator_->frame_;
         schedule_fair(rec);  // the last use of this: another worker may run the task by now

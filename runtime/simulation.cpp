@@ -78,6 +78,8 @@ bool simulation::stop_program() noexcept {
     return true;
 }
 
+bool simulation::fail_task(const std::exception_ptr& error) { return sim_.fail_last(error); }
+
 shutdown_report simulation::shutdown(std::chrono::nanoseconds grace) {
     if (sim_.runs()) detail::misuse("shutdown() of a simulation was called inside one of its tasks: let its host call it");
     return core_->shutdown(grace);

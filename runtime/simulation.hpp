@@ -26,6 +26,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -81,6 +82,10 @@ public:
     }
     /// Stops the task that block_on() runs; for on_step, outside of all tasks. False: there is none.
     bool stop_program() noexcept;
+    /// For on_step: the function in which the last step has suspended a task fails with `error` at this await, unless what it waits for comes
+    /// first; its callers get the exception. False: the step has suspended none, or one that waits for tasks of its own.
+    /// A task<T> with a T of more than 64 KiB must not fail like that.
+    bool fail_task(const std::exception_ptr& error);
 
     /// As in the other flavours: into the root scope, whose policy is `isolate`. They run inside block_on() and shutdown().
     template <class F>

@@ -55,6 +55,7 @@ struct sim_step {
     const char* what = "";  ///< "task", "timers", "blocking function", or the event of the simulated network
     std::uint64_t task = 0;  ///< its id; 0 when the step is no task's
     unsigned worker = 0;  ///< on which it ran
+    std::uint32_t pick = 0;  ///< not 0: what would have happened if nothing had interfered was put off for it
     std::array<char, 32> name{};  ///< of the task, cut, zero-terminated
     std::source_location place{};  ///< where the task went on
 };

@@ -25,7 +25,7 @@ enum class outcome : std::uint8_t { value, error, stopped };
 struct promise_base {
     promise_base* parent = nullptr;               // who awaits this frame; null at the root of a record
     record* rec = nullptr;                        // the logical thread; null until started
-    std::coroutine_handle<>* owner = nullptr;     // where the handle that owns this frame lives; cleared on unwinding
+    std::coroutine_handle<>* owner = nullptr;     // where the handle that owns this frame lives, see disown()
     std::source_location site;                    // where this frame awaits, or was made
 
     explicit promise_base(std::source_location made) noexcept : site{made} {}
@@ -33,6 +33,16 @@ struct promise_base {
         return std::coroutine_handle<promise_base>::from_promise(*this);
     }
 };
+
+/// The owner of a generator's frame is marked: what holds it is no task's awaiter.
+inline std::coroutine_handle<>* owner_of_generator(std::coroutine_handle<>* owner) noexcept {
+    return reinterpret_cast<std::coroutine_handle<>*>(reinterpret_cast<std::uintptr_t>(owner) | 1U);
+}
+inline bool is_generator(const promise_base& frame) noexcept { return (reinterpret_cast<std::uintptr_t>(frame.owner) & 1U) != 0; }
+/// The frame is destroyed: whoever holds it must not do it again.
+inline void disown(const promise_base& frame) noexcept {
+    *reinterpret_cast<std::coroutine_handle<>*>(reinterpret_cast<std::uintptr_t>(frame.owner) & ~std::uintptr_t{1}) = nullptr;
+}
 
 class record {
 public:

@@ -3,7 +3,10 @@
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/deadline.hpp>
+#include <belay/runtime/detail/group.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/injected_fault.hpp>
+#include <belay/runtime/detail/task_list.hpp>
 #include <belay/runtime/detail/worker.hpp>
 
 #include <pthread.h>
@@ -110,11 +113,13 @@ bool simulator::step(std::int64_t limit_ns) {
         if (!advance(limit_ns)) return false;
     auto count = static_cast<std::uint32_t>(ready_.size());
     std::size_t index = 0;
+    pick_ = 0;
     if (count > 1) {
         // The first alternative is what happens when nothing interferes, so that a schedule is simple where the run is.
         std::size_t first = usual();
         std::size_t proposed = log_.replays() ? first : proposal();
-        index = (first + log_.take(static_cast<std::uint32_t>((proposed + count - first) % count), count)) % count;
+        pick_ = log_.take(static_cast<std::uint32_t>((proposed + count - first) % count), count);
+        index = (first + pick_) % count;
     }
     item next = take(index);
     clock_.now_ns = saturating_add(clock_.now_ns, options_.step_time.count());
@@ -243,9 +248,10 @@ void simulator::perform(const item& next) {
     note(next, w != nullptr ? w->index() : 0);
     in_a_row_ = next.what == kind::task && next.task == last_ ? in_a_row_ + 1 : 0;
     last_ = next.what == kind::task ? next.task : nullptr;
+    suspended_ = nullptr;
     set_this_worker(w);
     switch (next.what) {
-    case kind::task: w->poll(next.task, budget_); break;
+    case kind::task: run_task(*w, *next.task); break;
     case kind::timer:
         due_[w->index()] = false;
         w->fire_timers(clock_.now_ns);
@@ -256,8 +262,33 @@ void simulator::perform(const item& next) {
     set_this_worker(nullptr);
 }
 
+void simulator::run_task(worker& w, record& rec) {
+    if (failing_ == &rec) {
+        failing_ = nullptr;
+        if (rec.is_stopped() && !rec.stop_asked()) {
+            ++failed_;
+            if (!fail_leaf(rec, failure_)) return;
+        }
+    }
+    suspended_ = w.poll(&rec, budget_);
+}
+
+bool simulator::fail_last(const std::exception_ptr& error) {
+    record* rec = suspended_;
+    if (rec == nullptr || failing_ != nullptr || !can_fail(*rec) || rec->stop_asked()) return false;
+    auto word = rec->slot.load(std::memory_order_acquire);
+    if (word <= record::completed || (word & (record::claimed_bit | record::released_bit)) != 0) return false;
+    if (dynamic_cast<group*>(reinterpret_cast<operation*>(word)) != nullptr) return false;
+    failing_ = rec;
+    failure_ = error;
+    stop_walk walk;
+    walk.add(*rec);
+    walk.run();
+    return true;
+}
+
 void simulator::note(const item& next, unsigned worker_index) {
-    sim_step step{.at = elapsed(), .worker = worker_index};
+    sim_step step{.at = elapsed(), .worker = worker_index, .pick = pick_};
     switch (next.what) {
     case kind::task: {
         const record& rec = *next.task;
@@ -279,7 +310,13 @@ void simulator::note(const item& next, unsigned worker_index) {
     mix(step.task);
     mix(step.place.line());
     mix(static_cast<std::uint64_t>(step.at.count()));
-    if (options_.trace) trace_.push_back(step);
+    if (!options_.trace) return;
+    if (next.what == kind::task) {
+        const promise_base* frame = next.task->leaf;
+        while (frame != nullptr && frame->parent != nullptr && is_own_code(frame->site)) frame = frame->parent;
+        if (frame != nullptr) step.place = frame->site;
+    }
+    trace_.push_back(step);
 }
 
 }  // namespace belay::detail

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <queue>
@@ -54,6 +55,12 @@ public:
     /// For the shutdown: steps until `done` says so. False: the time has come, or nothing can happen any more.
     bool run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&));
     [[nodiscard]] bool runs() const noexcept { return running_; }
+
+    /// Outside of all steps. The task that the last step has suspended, if a stop could end what it waits on: the function that waits fails with
+    /// `error` when it goes on, unless what it waits for has happened by then. False: there is none, or it waits for tasks of its own.
+    bool fail_last(const std::exception_ptr& error);
+    /// How often that has come to pass.
+    [[nodiscard]] std::size_t failed() const noexcept { return failed_; }
 
     // ---- for the simulated world -------------------------------------------------------------------------------
     /// The event is the caller's, and stays alive until it has happened.
@@ -108,6 +115,7 @@ private:
     [[nodiscard]] std::uint64_t& priority_of(std::size_t i) noexcept;
     item take(std::size_t i);
     void perform(const item& next);
+    void run_task(worker& w, record& rec);
     void note(const item& next, unsigned worker_index);
     worker& place(const record& rec) noexcept;
 
@@ -129,6 +137,11 @@ private:
     std::vector<std::shared_ptr<blocking_core>> pools_;  // in which functions wait for a thread
     const record* last_ = nullptr;  // the task that ran in the last step; only compared
     int in_a_row_ = 0;
+    record* suspended_ = nullptr;  // by the last step, if that was a task's
+    record* failing_ = nullptr;  // is to fail when it goes on
+    std::exception_ptr failure_;
+    std::size_t failed_ = 0;
+    std::uint32_t pick_ = 0;  // of the step that is being made
     std::size_t steps_ = 0;
     std::uint64_t fingerprint_ = 14695981039346656037ULL;
     std::vector<sim_step> trace_;

@@ -210,7 +210,7 @@ void worker::serve() noexcept {
     }
 }
 
-void worker::poll(record* rec, int budget) noexcept {
+record* worker::poll(record* rec, int budget) noexcept {
     worker_counters::bump(counters.polls);
     budget_ = budget;
     // On 1 poll in 53: how long tasks run, scaled up. Two looks at the clock take longer than a short poll. A prime that is not
@@ -230,6 +230,7 @@ void worker::poll(record* rec, int budget) noexcept {
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
     }
+    return last;
 }
 
 /// Returns the epoch of the poll, which is odd.
@@ -284,7 +285,7 @@ record* worker::unwind(record& rec) noexcept {
     while (frame != nullptr) {
         promise_base* parent = frame->parent;
         rec.leaf = parent;
-        *frame->owner = nullptr;  // the awaiter in the parent must not destroy it again
+        disown(*frame);
         frame->handle().destroy();
         frame = parent;
     }

@@ -130,7 +130,8 @@ private:
     record* next_task() noexcept;
     record* next_local() noexcept;
     record* search() noexcept;
-    void poll(record* rec, int budget = budget_per_poll) noexcept;
+    /// Returns the task that the poll has suspended; null when it has ended.
+    record* poll(record* rec, int budget = budget_per_poll) noexcept;
     std::uint64_t begin_poll(record* rec) noexcept;
     std::uint64_t stand_still(std::uint64_t epoch) noexcept;
     void resume_chain(record* rec) noexcept;

@@ -1,0 +1,59 @@
+#include <belay/runtime/detail/injected_fault.hpp>
+
+#include <belay/runtime/detail/worker.hpp>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+
+namespace belay::detail {
+namespace {
+
+/// What stands in for the frame of a task<T> that has failed, whatever T is. Whoever awaits a task looks at nothing but the result in its
+/// promise: a union that begins with the std::exception_ptr, and behind it, at a distance that depends on T, one byte that says
+/// "error". So all bytes behind say so. The layout of frames is that which GCC and Clang share (Itanium C++ ABI), as in
+/// io/detail/io_composite.hpp; that of result_slot is checked below.
+struct failed_frame {
+    void (*resume)(failed_frame*) = nullptr;
+    void (*destroy)(failed_frame*) = [](failed_frame* self) { delete self; };
+    promise_base promise{std::source_location::current()};
+    alignas(16) std::exception_ptr error;
+    static constexpr std::size_t largest_result = 64 * 1024;
+    unsigned char states[largest_result];
+
+    explicit failed_frame(std::exception_ptr e) : error{std::move(e)} {
+        constexpr unsigned char says_error = 2;  // result_slot::state::error
+        std::memset(states, says_error, sizeof states);
+    }
+};
+static_assert(offsetof(failed_frame, error) == 2 * sizeof(void*) + sizeof(promise_base));
+static_assert(offsetof(failed_frame, states) == offsetof(failed_frame, error) + sizeof(std::exception_ptr));
+
+}  // namespace
+
+bool can_fail(const record& rec) noexcept {
+    const promise_base* leaf = rec.leaf;
+    return leaf != nullptr && leaf->owner != nullptr && !is_generator(*leaf) &&
+           *leaf->owner == std::coroutine_handle<promise_base>::from_promise(*const_cast<promise_base*>(leaf));
+}
+
+bool fail_leaf(record& rec, const std::exception_ptr& error) {
+    auto* stand_in = new failed_frame{error};
+    stand_in->promise.rec = &rec;  // it has run
+    promise_base& leaf = *rec.leaf;
+    promise_base* parent = leaf.parent;
+    std::coroutine_handle<>* owner = leaf.owner;
+    rec.clear_stopped();
+    rec.leaf = parent;
+    leaf.handle().destroy();
+    *owner = std::coroutine_handle<>::from_address(stand_in);
+    if (parent != nullptr) return true;
+    worker& here = *this_worker();
+    here.set_current(&rec);
+    record* next = rec.on_done(outcome::error);
+    here.set_current(nullptr);
+    if (next != nullptr) schedule_fair(*next);
+    return false;
+}
+
+}  // namespace belay::detail

@@ -1,0 +1,94 @@
+#include <belay/tests/kit/everywhere.hpp>
+
+#include <exception>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+namespace belay::kit {
+namespace {
+
+/// Does what is to be done at a place. True: it was done, so there may be a later place.
+using intervention = std::function<bool(simulation&, std::size_t place)>;
+
+everywhere_result at_every_step(const everywhere_options& options, const program& run, std::string_view what, const intervention& act) {
+    everywhere_result result;
+    for (std::size_t seed = 0; seed < options.seeds; ++seed) {
+        for (std::size_t place = 1; place <= options.max_places; ++place) {
+            simulation_options own = options.sim;
+            own.seed += seed;
+            simulation* current = nullptr;
+            bool reached = false;
+            bool acted = false;
+            own.on_step = [&](std::size_t step) {
+                if (options.sim.on_step) options.sim.on_step(step);
+                if (step != place || current == nullptr) return;
+                reached = true;
+                acted = act(*current, place);
+            };
+            program watched = [&](simulation& sim) {
+                current = &sim;
+                return run(sim);
+            };
+            auto out = detail::run_once(own, watched, options.check);
+            ++result.runs;
+            if (acted) ++result.places;
+            if (out.kind != failure_kind::none) {
+                failed_run failure;
+                failure.kind = out.kind;
+                failure.what = std::string{what} + ' ' + std::to_string(place) + ": " + out.what;
+                failure.seed = own.seed;
+                failure.steps = out.steps;
+                failure.choices_before = out.made.choices.size();
+                failure.schedule = out.made;
+                own.trace = true;
+                own.replay = out.made;
+                failure.trace = detail::run_once(own, watched, options.check).trace;
+                result.failure = std::move(failure);
+                return result;
+            }
+            if (!reached) break;  // the program has fewer steps
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+everywhere_result stop_everywhere(const everywhere_options& options, const program& run) {
+    return at_every_step(options, run, "stopped after step", [](simulation& sim, std::size_t) { return sim.stop_program(); });
+}
+
+everywhere_result fail_everywhere(const everywhere_options& options, const program& run) {
+    // The program may pass the failure on, and what it does then counts.
+    program tolerant = [&](simulation& sim) -> task<> {
+        try {
+            co_await run(sim);
+        } catch (const injected_failure&) {
+        }
+    };
+    return at_every_step(options, tolerant, "failed after step", [](simulation& sim, std::size_t place) {
+        return sim.fail_task(std::make_exception_ptr(injected_failure{place}));
+    });
+}
+
+examination examine(const explore_options& options, const program& run) {
+    examination all;
+    auto explored = explore(options, run);
+    all.runs = explored.runs;
+    all.steps = explored.steps;
+    all.failure = std::move(explored.failure);
+    everywhere_options everywhere{.sim = options.sim, .seeds = 1 + explored.runs / 50, .check = options.check};
+    auto add = [&](everywhere_result (*f)(const everywhere_options&, const program&), std::size_t& places) {
+        if (all.failure) return;
+        auto result = f(everywhere, run);
+        all.runs += result.runs;
+        places = result.places;
+        all.failure = std::move(result.failure);
+    };
+    add(stop_everywhere, all.stops);
+    add(fail_everywhere, all.failures);
+    return all;
+}
+
+}  // namespace belay::kit

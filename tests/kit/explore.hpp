@@ -1,0 +1,90 @@
+// Many simulations of one program: which interleaving breaks it, and the simplest one that still does.
+//
+//     auto result = kit::explore({.seeds = 1000}, [](simulation&) -> task<> { co_await transfer_between_two_accounts(); });
+//     if (result.failure) std::puts(result.failure->text().c_str());
+//
+// In a GoogleTest: BELAY_TEST_SIM(Suite, Name) { ... }, see gtest.hpp.
+#pragma once
+
+#include <belay/runtime/simulation.hpp>
+#include <belay/runtime/task.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace belay::kit {
+
+/// Makes the program's task for one run: everything that it shares with other runs is a mistake. Called on the thread that drives.
+using program = std::function<task<>(simulation&)>;
+
+/// What is wrong with a run that has ended, or empty. Called after the program has ended and all tasks are gone.
+using verdict = std::function<std::string()>;
+
+struct explore_options {
+    /// Runs, beginning with the seed of `sim`. 0: what BELAY_SEEDS in the environment says, or 100.
+    std::size_t seeds = 0;
+    simulation_options sim{};  ///< of each run. `guardrails` empty: whatever a guardrail finds is a failure, but for lost errors
+    /// Looked at after each run, beside what is always looked at: the program's error, tasks, timers, operations and descriptors that
+    /// are left, reports of guardrails.
+    verdict check{};
+    bool shrink = true;  ///< makes the first failure simpler
+    std::size_t shrink_runs = 2'000;  ///< at most, for that
+    /// Runs each seed twice and fails if the two differ: then the program depends on something that is not simulated. Otherwise only the
+    /// first seed is.
+    bool twice = false;
+    unsigned processes = 1;  ///< runs seeds in so many children; the program must not need the parent's threads
+};
+
+/// Why a run failed. Two failures are the same if these are.
+enum class failure_kind : std::uint8_t { none, error, deadlock, too_many_steps, leak, guardrail, check, not_deterministic };
+
+/// A run that went wrong.
+struct failed_run {
+    failure_kind kind = failure_kind::none;
+    std::string what;
+    std::uint64_t seed = 0;
+    sim_schedule schedule;  ///< no choice of it can be left out, if it was made simpler
+    std::size_t steps = 0;
+    std::size_t choices_before = 0;  ///< before it was made simpler
+    std::vector<sim_step> trace;
+
+    /// What happened, how to repeat it, and each step: those at which somebody interfered are marked.
+    [[nodiscard]] std::string text() const;
+};
+
+struct exploration {
+    std::size_t runs = 0;  ///< without those that made it simpler
+    std::size_t steps = 0;
+    std::optional<failed_run> failure;
+};
+
+/// Runs the program under each seed until one fails. `BELAY_SEED=n` in the environment runs that seed alone, with
+/// `BELAY_SCHEDULE="3:1 7:2"` exactly that schedule of it. Blocks; the thread must have no simulation. Throws what making a simulation
+/// throws.
+exploration explore(const explore_options& options, const program& run);
+
+namespace detail {
+
+struct run_outcome {
+    failure_kind kind = failure_kind::none;
+    std::string what;
+    std::size_t steps = 0;
+    std::uint64_t fingerprint = 0;
+    sim_schedule made;
+    std::vector<sim_step> trace;
+    bool stopped = false;  // the program ended as stopped
+};
+
+/// One run, and all that is looked at after it.
+run_outcome run_once(const simulation_options& options, const program& run, const verdict& check);
+/// Leaves out what it can; `budget` counts down.
+void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check, std::size_t budget);
+/// The run with its steps.
+void add_trace(failed_run& failure, simulation_options options, const program& run, const verdict& check);
+
+}  // namespace detail
+}  // namespace belay::kit

@@ -1,0 +1,113 @@
+#include <belay/observability/guardrails.hpp>
+#include <belay/observability/report.hpp>
+#include <belay/tests/kit/explore.hpp>
+
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace belay::kit::detail {
+namespace {
+
+/// What guardrails find while this exists.
+class found_by_guardrails {
+public:
+    found_by_guardrails() : sink_{std::make_shared<collector>()}, before_{guardrails::set_callback(sink_)} {}
+    found_by_guardrails(const found_by_guardrails&) = delete;
+    found_by_guardrails& operator=(const found_by_guardrails&) = delete;
+    ~found_by_guardrails() { guardrails::set_callback(std::move(before_)); }
+    [[nodiscard]] std::string text() const {
+        std::scoped_lock guard(sink_->lock);
+        return sink_->text;
+    }
+
+private:
+    struct collector final : guardrails::report_sink {
+        void write(const report& what) noexcept override {
+            std::scoped_lock guard(lock);
+            text += what.to_text();
+        }
+        std::mutex lock;
+        std::string text;
+    };
+    std::shared_ptr<collector> sink_;
+    std::shared_ptr<guardrails::report_sink> before_;
+};
+
+std::size_t open_descriptors() {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
+}
+
+/// What must be gone when all tasks are.
+std::string left_behind(const simulation& sim) {
+    std::string text;
+    auto say = [&](std::size_t count, const char* what) {
+        if (count != 0) text += "  " + std::to_string(count) + what + '\n';
+    };
+    std::size_t timers = 0;
+    std::size_t in_flight = 0;
+    auto numbers = sim.metrics();
+    for (const auto& worker : numbers.workers) {
+        timers += worker.timers;
+        in_flight += worker.io_in_flight;
+    }
+    say(numbers.live_tasks, " tasks that do not end:");
+    if (numbers.live_tasks != 0) text += sim.tasks();
+    say(timers, " timers");
+    say(in_flight, " I/O operations in flight");
+    for (const auto& pool : numbers.pools) say(pool.running + pool.queued + pool.waiting, " blocking functions");
+    return text;
+}
+
+std::string text_of(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "an exception of another type than std::exception";
+    }
+}
+
+}  // namespace
+
+run_outcome run_once(const simulation_options& options, const program& run, const verdict& check) {
+    run_outcome out;
+    auto fail = [&](failure_kind kind, std::string what) {
+        if (out.kind != failure_kind::none) return;
+        out.kind = kind;
+        out.what = std::move(what);
+    };
+    std::size_t descriptors = open_descriptors();
+    found_by_guardrails found;
+    {
+        simulation_options own = options;
+        if (own.guardrails.empty()) own.guardrails = "all=callback,error=off";
+        simulation sim{own};
+        try {
+            sim.block_on([&] { return run(sim); });
+        } catch (const task_stopped&) {
+            out.stopped = true;
+        } catch (const simulation_error& error) {
+            fail(error.why() == simulation_error::cause::deadlock ? failure_kind::deadlock : failure_kind::too_many_steps, error.what());
+        } catch (...) {
+            fail(failure_kind::error, "the program threw: " + text_of(std::current_exception()));
+        }
+        sim.shutdown(options.shutdown_grace);
+        if (auto left = left_behind(sim); !left.empty()) fail(failure_kind::leak, "left after all tasks were stopped:\n" + left);
+        out.steps = sim.steps();
+        out.fingerprint = sim.fingerprint();
+        out.made = sim.made();
+        out.trace = sim.trace();
+    }
+    if (auto text = found.text(); !text.empty()) fail(failure_kind::guardrail, text);
+    if (std::size_t now = open_descriptors(); now > descriptors)
+        fail(failure_kind::leak, std::to_string(now - descriptors) + " descriptors were not closed");
+    if (check)
+        if (auto text = check(); !text.empty()) fail(failure_kind::check, text);
+    return out;
+}
+
+}  // namespace belay::kit::detail

@@ -1,0 +1,152 @@
+#include <belay/observability/guardrails.hpp>
+#include <belay/observability/report.hpp>
+#include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
+#include <belay/runtime/detail/standstill.hpp>
+#include <belay/runtime/detail/task_list.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/tests/kit/test_body.hpp>
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+namespace belay::kit {
+namespace {
+
+std::atomic<runtime*> running{nullptr};
+
+std::size_t open_descriptors() {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
+}
+
+/// Ends the process if it is not destroyed in time, with what the runtime's tasks do.
+class time_limit {
+public:
+    time_limit(runtime& of, std::chrono::seconds limit) : watch_{[this, &of, limit] { main(of, limit); }} {}
+    time_limit(const time_limit&) = delete;
+    time_limit& operator=(const time_limit&) = delete;
+    ~time_limit() {
+        {
+            std::scoped_lock guard(lock_);
+            done_ = true;
+        }
+        changed_.notify_all();
+        watch_.join();
+    }
+
+private:
+    void main(runtime& of, std::chrono::seconds limit) {
+        std::unique_lock guard(lock_);
+        if (changed_.wait_for(guard, limit, [this] { return done_; })) return;
+        const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+        std::fprintf(stderr, "belay: the test %s.%s has not ended after %lld s. Its tasks:\n%s", test != nullptr ? test->test_suite_name() : "?",
+                     test != nullptr ? test->name() : "?", static_cast<long long>(limit.count()), tasks_of(of).c_str());
+        std::abort();
+    }
+    static std::string tasks_of(runtime& of) {
+        constexpr std::int64_t patience_ns = 1'000'000'000;
+        belay::detail::standstill still{of.core(), patience_ns};
+        if (still) return belay::detail::list_tasks(of.core());
+        std::string text = "  (they cannot be listed, because a worker has not come back from a poll for a second)\n";
+        for (const auto& w : of.core().workers) {
+            task_snapshot task;
+            auto epoch = w->epoch();
+            if ((epoch & 1U) == 0 || !belay::detail::snapshot_running(*w, epoch, task)) continue;
+            text += "  worker " + std::to_string(w->index()) + " runs task " + std::to_string(task.id) + ' ' + task.name.data();
+            if (task.depth != 0) text += std::string{" at "} + task.stack[0].file_name() + ':' + std::to_string(task.stack[0].line());
+            text += '\n';
+        }
+        return text;
+    }
+
+    std::mutex lock_;
+    std::condition_variable changed_;
+    bool done_ = false;
+    std::thread watch_;
+};
+
+class failing_sink final : public guardrails::report_sink {
+public:
+    void write(const report& what) noexcept override { ADD_FAILURE() << what.to_text(); }
+};
+
+void check_nothing_left(const runtime_metrics& numbers) {
+    std::size_t in_flight = 0;
+    std::size_t timers = 0;
+    for (const auto& worker : numbers.workers) {
+        in_flight += worker.io_in_flight;
+        timers += worker.timers;
+    }
+    EXPECT_EQ(in_flight, 0U) << "I/O operations are left after all tasks were stopped";
+    EXPECT_EQ(timers, 0U) << "timers are left after all tasks were stopped";
+    for (const auto& pool : numbers.pools)
+        EXPECT_EQ(pool.running + pool.queued + pool.waiting, 0U) << "blocking functions are left in the pool " << pool.name;
+}
+
+}  // namespace
+
+void run_test(const std::function<task<>()>& body, const test_options& options) {
+    std::size_t descriptors = open_descriptors();
+    auto before = guardrails::set_callback(std::make_shared<failing_sink>());
+    {
+        runtime rt{options.runtime};
+        running.store(&rt, std::memory_order_release);
+        time_limit limit{rt, options.limit};
+        try {
+            rt.block_on(body);
+        } catch (const std::exception& error) {
+            ADD_FAILURE() << "the body threw: " << error.what();
+        } catch (...) {
+            ADD_FAILURE() << "the body threw an exception of another type than std::exception";
+        }
+        EXPECT_EQ(rt.metrics().live_tasks, 0U) << "tasks are left that the body has spawned into the runtime";
+        auto report = rt.shutdown(std::chrono::seconds{10});
+        EXPECT_EQ(report.abandoned, 0U) << "tasks did not end when they were stopped";
+        check_nothing_left(rt.metrics());
+        running.store(nullptr, std::memory_order_release);
+    }
+    guardrails::set_callback(std::move(before));
+    EXPECT_LE(open_descriptors(), descriptors) << "descriptors were not closed";
+}
+
+runtime& test_runtime() {
+    runtime* rt = running.load(std::memory_order_acquire);
+    if (rt == nullptr) throw std::logic_error("belay: test_runtime() was called outside of a BELAY_TEST");
+    return *rt;
+}
+
+void run_simulated_test(const explore_options& options, const program& body) {
+    using reporter = ::testing::ScopedFakeTestPartResultReporter;
+    explore_options own = options;
+    ::testing::TestPartResultArray found;
+    int before_run = 0;
+    own.check = [&]() -> std::string {
+        std::string text;
+        for (int i = std::exchange(before_run, found.size()); i < found.size(); ++i) {
+            const auto& result = found.GetTestPartResult(i);
+            if (!result.failed()) continue;
+            text += std::string{result.file_name() != nullptr ? result.file_name() : "?"} + ':' + std::to_string(result.line_number()) +
+                    ": " + result.message() + '\n';
+        }
+        return text.empty() && options.check ? options.check() : text;
+    };
+    exploration result;
+    {
+        reporter kept{reporter::INTERCEPT_ONLY_CURRENT_THREAD, &found};
+        result = explore(own, body);
+    }
+    if (result.failure) ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
+}
+
+}  // namespace belay::kit
