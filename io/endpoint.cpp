@@ -1,3 +1,4 @@
+#include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/endpoint.hpp>
 
 #include <arpa/inet.h>
@@ -152,13 +153,13 @@ std::string endpoint::to_string() const {
 bool endpoint::assign_local_of(int fd) noexcept {
     std::byte bytes[capacity];
     socklen_t length = capacity;
-    return ::getsockname(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
+    return detail::socket_calls::local_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
 }
 
 bool endpoint::assign_peer_of(int fd) noexcept {
     std::byte bytes[capacity];
     socklen_t length = capacity;
-    return ::getpeername(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
+    return detail::socket_calls::peer_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
 }
 
 std::strong_ordering endpoint::compare(const endpoint& other) const noexcept {

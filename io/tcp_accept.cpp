@@ -1,3 +1,4 @@
+#include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/tcp_listener.hpp>
 #include <belay/runtime/sleep.hpp>
@@ -91,7 +92,7 @@ task<tcp_stream> tcp_listener::accept_without_descriptors() {
         // one again.
         const int events = co_await detail::poll_awaiter{native_handle(), POLLIN};
         if (events < 0) throw_accept_error(-events, native_handle());
-        descriptor accepted{::accept4(native_handle(), nullptr, nullptr, SOCK_CLOEXEC)};
+        descriptor accepted{detail::socket_calls::accept4(native_handle(), SOCK_CLOEXEC)};
         if (accepted.is_open()) co_return tcp_stream{std::move(accepted)};
         const int error = errno;
         if (concerns_one_connection(error)) continue;  // EAGAIN: another task was faster
@@ -116,7 +117,7 @@ bool spare_descriptor::reject_one(int listener) noexcept {
     descriptor spare{fd_.exchange(-1)};
     if (!spare.is_open()) return false;
     spare.close();
-    descriptor rejected{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
+    descriptor rejected{socket_calls::accept4(listener, SOCK_CLOEXEC)};
     const bool done = rejected.is_open() || errno == EAGAIN;
     rejected.close();
     refill();

@@ -1,3 +1,4 @@
+#include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/resolve.hpp>
 #include <belay/io/tcp_stream.hpp>
@@ -30,15 +31,14 @@ public:
 };
 
 descriptor open_socket(const endpoint& peer) {
-    descriptor opened{::socket(peer.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    descriptor opened{detail::socket_calls::socket(peer.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     if (!opened.is_open()) detail::throw_errno(errno, "tcp_stream: connect to " + peer.to_string() + ": no socket");
     return opened;
 }
 
 int socket_error(int fd) noexcept {
     int error = 0;
-    socklen_t length = sizeof(error);
-    return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+    return detail::socket_calls::get_option(fd, SOL_SOCKET, SO_ERROR, error) == 0 ? error : errno;
 }
 
 /// "name:service" in two; nothing when the text is an endpoint by itself or cannot be either.

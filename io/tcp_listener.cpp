@@ -1,3 +1,4 @@
+#include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/tcp_listener.hpp>
 
@@ -35,7 +36,7 @@ std::string remedy(int error, const endpoint& where) {
 
 void set(int fd, int level, int name, bool value, const endpoint& where) {
     const int number = value ? 1 : 0;
-    if (::setsockopt(fd, level, name, &number, sizeof(number)) != 0) throw_bind_error(errno, where);
+    if (detail::socket_calls::set_option(fd, level, name, number) != 0) throw_bind_error(errno, where);
 }
 
 }  // namespace
@@ -46,7 +47,7 @@ tcp_listener tcp_listener::bind(const endpoint& where, listen_options options) {
                                     ", but must be at least 1"};
 
     // Non-blocking, because accept() calls accept4() itself when descriptors run out.
-    descriptor socket{::socket(where.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    descriptor socket{detail::socket_calls::socket(where.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     const int fd = socket.native_handle();
     if (fd < 0) throw_bind_error(errno, where);
     if (where.family() == endpoint::kind::ipv6) set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only, where);
@@ -55,7 +56,8 @@ tcp_listener tcp_listener::bind(const endpoint& where, listen_options options) {
         set(fd, SOL_SOCKET, SO_REUSEPORT, options.reuse_port, where);
         set(fd, IPPROTO_TCP, TCP_NODELAY, true, where);  // connections inherit it
     }
-    if (::bind(fd, where.data(), where.size()) != 0 || ::listen(fd, options.backlog) != 0) throw_bind_error(errno, where);
+    using calls = detail::socket_calls;
+    if (calls::bind(fd, where.data(), where.size()) != 0 || calls::listen(fd, options.backlog) != 0) throw_bind_error(errno, where);
     return tcp_listener{std::move(socket)};
 }
 

@@ -1,3 +1,4 @@
+#include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/tcp_stream.hpp>
 
@@ -15,7 +16,7 @@ namespace belay::io {
 namespace {
 
 void set_option(int fd, int level, int name, int value, const char* what) {
-    if (::setsockopt(fd, level, name, &value, sizeof(value)) == 0) return;
+    if (detail::socket_calls::set_option(fd, level, name, value) == 0) return;
     const int error = errno;
     detail::throw_errno(error, detail::describe_socket(std::string{what} + "(" + std::to_string(value) + ")", fd));
 }
@@ -85,7 +86,7 @@ void detail::throw_end_of_stream(int fd) {
 void tcp_stream::shutdown(shutdown_side side) {
     static_assert(SHUT_RD == static_cast<int>(shutdown_side::read) && SHUT_WR == static_cast<int>(shutdown_side::write) &&
                   SHUT_RDWR == static_cast<int>(shutdown_side::both));
-    if (::shutdown(native_handle(), static_cast<int>(side)) == 0 || errno == ENOTCONN) return;
+    if (detail::socket_calls::shutdown(native_handle(), static_cast<int>(side)) == 0 || errno == ENOTCONN) return;
     detail::throw_errno(errno, "tcp_stream: shutdown");
 }
 
@@ -130,7 +131,7 @@ endpoint tcp_stream::peer() const {
 
 std::pair<tcp_stream, tcp_stream> stream_pair() {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) detail::throw_errno(errno, "stream_pair");
+    if (detail::socket_calls::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) detail::throw_errno(errno, "stream_pair");
     return {tcp_stream{descriptor{ends[0]}}, tcp_stream{descriptor{ends[1]}}};
 }
 

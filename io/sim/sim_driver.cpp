@@ -1,7 +1,5 @@
 #include <belay/io/sim/sim_driver.hpp>
 
-#include <cerrno>
-
 namespace belay {
 
 std::unique_ptr<driver> make_simulated_driver(detail::simulator& sim) { return std::make_unique<detail::sim_driver>(sim); }
@@ -30,15 +28,16 @@ private:
 
 }  // namespace
 
-std::unique_ptr<driver_port> sim_driver::make_port(unsigned) { return std::make_unique<sim_port>(sim_); }
+std::unique_ptr<driver_port> sim_driver::make_port(unsigned) { return std::make_unique<sim_port>(sim_, network_); }
 
 void sim_port::submit(io_operation& op) noexcept {
     counters.add(counters.submitted);
     ++in_flight_;
-    finish_later(op, op.request.opcode == io_opcode::nop ? 0 : -EOPNOTSUPP);
+    op.driver_data = this;
+    network_.submit(op);
 }
 
-void sim_port::cancel(io_operation&) noexcept {}
+void sim_port::cancel(io_operation& op) noexcept { network_.cancel(op); }
 
 void sim_port::finish_later(io_operation& op, std::int32_t result) noexcept {
     sim_.post(*new completion{*this, op, result}, sim_.clock().now_ns);

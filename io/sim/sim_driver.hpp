@@ -1,6 +1,7 @@
 // The driver of a simulation: the network is in memory, and what happens in it is a step of the simulation.
 #pragma once
 
+#include <belay/io/sim/network.hpp>
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/driver.hpp>
 
@@ -14,7 +15,7 @@ namespace belay::detail {
 /// One for each simulated worker. All of them are the same thread's, which never waits in a port.
 class sim_port final : public driver_port {
 public:
-    explicit sim_port(simulator& sim) noexcept : sim_{sim} {}
+    sim_port(simulator& sim, io::sim::network& net) noexcept : sim_{sim}, network_{net} {}
 
     void bind_owner() noexcept override {}
     void submit(io_operation& op) noexcept override;
@@ -35,18 +36,21 @@ public:
 
 private:
     simulator& sim_;
+    io::sim::network& network_;
     std::size_t in_flight_ = 0;
 };
 
 class sim_driver final : public driver {
 public:
-    explicit sim_driver(simulator& sim) noexcept : sim_{sim} {}
+    explicit sim_driver(simulator& sim) : sim_{sim}, network_{sim} {}
     [[nodiscard]] std::string_view name() const noexcept override { return "sim"; }
     [[nodiscard]] std::string_view reason() const noexcept override { return "a simulation"; }
     std::unique_ptr<driver_port> make_port(unsigned worker) override;
+    [[nodiscard]] io::sim::network& network() noexcept { return network_; }
 
 private:
     simulator& sim_;
+    io::sim::network network_;
 };
 
 }  // namespace belay::detail

@@ -1,3 +1,4 @@
+#include <belay/io/sim_network.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/observability/report.hpp>
 #include <belay/tests/kit/explore.hpp>
@@ -41,7 +42,7 @@ std::size_t open_descriptors() {
 }
 
 /// What must be gone when all tasks are.
-std::string left_behind(const simulation& sim) {
+std::string left_behind(simulation& sim) {
     std::string text;
     auto say = [&](std::size_t count, const char* what) {
         if (count != 0) text += "  " + std::to_string(count) + what + '\n';
@@ -57,6 +58,7 @@ std::string left_behind(const simulation& sim) {
     if (numbers.live_tasks != 0) text += sim.tasks();
     say(timers, " timers");
     say(in_flight, " I/O operations in flight");
+    say(io::sim_network::of(sim).open_sockets(), " sockets that were not closed");
     for (const auto& pool : numbers.pools) say(pool.running + pool.queued + pool.waiting, " blocking functions");
     return text;
 }

@@ -1,0 +1,82 @@
+// What a test asks of the simulated network.
+#include <belay/io/sim/network.hpp>
+#include <belay/io/sim/sim_driver.hpp>
+#include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/simulation.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+namespace belay::io {
+namespace {
+
+/// As endpoint::address() would write it.
+std::string host(std::string_view text) {
+    std::string copy{text};
+    bool v6 = copy.find(':') != copy.npos;
+    return endpoint::parse((v6 ? '[' + copy + "]:1" : copy + ":1")).address();
+}
+
+}  // namespace
+
+sim_network& sim_network::of(simulation& sim) { return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().control; }
+
+void sim_network::set_faults(const fault_options& faults) noexcept { network_.faults = faults; }
+void sim_network::set_link(const link_options& link) noexcept { network_.usual_link = link; }
+void sim_network::set_link(std::string_view from, std::string_view to, const link_options& link) {
+    network_.links[sim::network::between(host(from), host(to))] = link;
+}
+void sim_network::set_buffer(std::size_t bytes) {
+    if (bytes == 0) throw std::invalid_argument("belay: sim_network::set_buffer: a connection must hold at least one byte");
+    network_.buffer = bytes;
+}
+void sim_network::connect_from(std::string_view from) { network_.client = host(from); }
+
+void sim_network::partition(std::string_view from, std::string_view to) {
+    network_.cut[sim::network::between(host(from), host(to))] = true;
+}
+void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host(from), host(to)); }
+void sim_network::reset_connections(std::string_view of) { network_.reset_all(host(of)); }
+void sim_network::fail_next(io_opcode operation, int error) { network_.scripted[operation].push_back(error); }
+
+std::size_t sim_network::open_sockets() const noexcept { return network_.open_sockets(); }
+std::size_t sim_network::bytes_in_transit() const noexcept { return network_.bytes_in_transit(); }
+
+namespace sim {
+
+std::pair<std::string, std::string> network::between(std::string host, std::string other) {
+    if (other < host) std::swap(host, other);
+    return {std::move(host), std::move(other)};
+}
+
+void network::release(const std::string& host, const std::string& other) {
+    auto link = between(host, other);
+    if (cut.erase(link) == 0) return;
+    for (auto& [fd, s] : sockets_) {
+        if (s->held_back == 0 || between(s->local.address(), s->remote.address()) != link) continue;
+        for (std::size_t left = std::exchange(s->held_back, 0); left > 0; --left)
+            at(sim_.clock().now_ns, "packet", [this, waiting = fd] { arrive(waiting); });
+    }
+}
+
+void network::reset_all(const std::string& host) {
+    std::vector<int> there;
+    for (auto& [fd, s] : sockets_)
+        if (s->is == socket::state::connected && s->local.address() == host) there.push_back(fd);
+    for (int fd : there)
+        if (socket* s = find(fd)) break_off(*s);
+}
+
+std::size_t network::open_sockets() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(sockets_, [](const auto& entry) { return !entry.second->closed; }));
+}
+
+std::size_t network::bytes_in_transit() const noexcept {
+    std::size_t bytes = 0;
+    for (const auto& [fd, s] : sockets_) bytes += s->inbox.size() + s->bytes_arriving;
+    return bytes;
+}
+
+}  // namespace sim
+}  // namespace belay::io

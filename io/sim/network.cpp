@@ -1,0 +1,197 @@
+// What a program asks of its sockets at once, as the system calls do.
+#include <belay/io/sim/network.hpp>
+
+#include <belay/io/sim/sim_driver.hpp>
+#include <belay/runtime/detail/clock.hpp>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace belay::io::sim {
+namespace {
+
+constinit thread_local network* of_this_thread = nullptr;
+
+/// Descriptors of a simulation that has gone must not be taken for those of a later one.
+int first_of_next_network() noexcept {
+    constexpr int per_network = 1 << 22;
+    thread_local int made = 0;
+    return first_descriptor + (made++ % 128) * per_network;
+}
+
+int fail(int error) noexcept {
+    errno = error;
+    return -1;
+}
+
+bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
+
+endpoint with_port(const endpoint& where, std::uint16_t port) {
+    if (where.family() == endpoint::kind::ipv6) return endpoint::parse('[' + where.address() + "]:" + std::to_string(port));
+    return endpoint::parse(where.address() + ':' + std::to_string(port));
+}
+
+}  // namespace
+
+network::network(belay::detail::simulator& s) : sim_{s}, next_fd_{first_of_next_network()} { of_this_thread = this; }
+
+network::~network() {
+    if (of_this_thread == this) of_this_thread = nullptr;
+}
+
+network* network::current() noexcept { return belay::detail::this_thread_clock() != nullptr ? of_this_thread : nullptr; }
+
+socket* network::find(int fd) noexcept {
+    auto at = sockets_.find(fd);
+    return at != sockets_.end() ? at->second.get() : nullptr;
+}
+
+/// One that its owner has not closed; else errno is EBADF.
+socket* network::live(int fd) noexcept {
+    socket* s = find(fd);
+    if (s != nullptr && !s->closed) return s;
+    errno = EBADF;
+    return nullptr;
+}
+
+socket& network::make() {
+    auto made = std::make_unique<socket>();
+    made->fd = next_fd_++;
+    socket& s = *made;
+    sockets_.emplace(s.fd, std::move(made));
+    return s;
+}
+
+/// Once nobody waits at it any more.
+void network::drop(socket& s) {
+    if (s.closed && s.idle()) sockets_.erase(s.fd);
+}
+
+int network::open(int domain, int type) noexcept {
+    if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM) return fail(EPROTONOSUPPORT);
+    if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX) return fail(EAFNOSUPPORT);
+    return make().fd;
+}
+
+int network::pair(int ends[2]) noexcept {
+    socket& one = make();
+    socket& other = make();
+    one.is = other.is = socket::state::connected;
+    one.peer = other.fd;
+    other.peer = one.fd;
+    sockaddr nameless{};
+    nameless.sa_family = AF_UNIX;
+    for (endpoint* name : {&one.local, &one.remote, &other.local, &other.remote})
+        *name = endpoint::from_sockaddr(&nameless, sizeof nameless.sa_family);
+    ends[0] = one.fd;
+    ends[1] = other.fd;
+    return 0;
+}
+
+bool network::is_taken(const endpoint& where) const {
+    return std::ranges::any_of(sockets_, [&](const auto& entry) {
+        const socket& s = *entry.second;
+        if (s.closed || s.is != socket::state::listening || s.local.family() != where.family()) return false;
+        if (where.is_unix()) return s.local == where;
+        return s.local.port() == where.port() && (any_address(s.local) || any_address(where) || s.local.address() == where.address());
+    });
+}
+
+int network::bind(int fd, const endpoint& where) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    if (s->is != socket::state::fresh) return fail(EINVAL);
+    endpoint wanted = where;
+    if (!where.is_unix() && where.port() == 0) wanted = with_port(where, next_port_++);
+    if (is_taken(wanted)) return fail(EADDRINUSE);
+    s->local = wanted;
+    return 0;
+}
+
+int network::listen(int fd, int backlog) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    if (s->is != socket::state::fresh && s->is != socket::state::listening) return fail(EINVAL);
+    s->is = socket::state::listening;
+    s->backlog = static_cast<std::size_t>(std::max(backlog, 1));
+    return 0;
+}
+
+int network::accept_now(int fd) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    if (s->pending.empty()) return fail(EAGAIN);
+    int accepted = s->pending.front();
+    s->pending.pop_front();
+    return accepted;
+}
+
+int network::shutdown(int fd, int how) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    if (s->is != socket::state::connected || s->reset) return fail(ENOTCONN);
+    if (how != SHUT_WR) s->read_shut = true;
+    if (how != SHUT_RD && !s->write_shut) {
+        s->write_shut = true;
+        send(*s, {packet::kind::end, {}});
+    }
+    progress(*s);
+    return 0;
+}
+
+int network::close(int fd) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    s->closed = true;
+    if (s->is == socket::state::listening) {
+        for (int waiting : std::exchange(s->pending, {}))
+            if (socket* connection = find(waiting)) {
+                send(*connection, {packet::kind::reset, {}});
+                connection->closed = true;
+                drop(*connection);
+            }
+    } else if (s->is == socket::state::connected && !s->reset) {
+        // As TCP has it: who closes without having read everything resets the connection.
+        bool unread = !s->inbox.empty() || s->bytes_arriving != 0;
+        if (unread) {
+            send(*s, {packet::kind::reset, {}});
+        } else if (!s->write_shut) {
+            send(*s, {packet::kind::end, {}});
+        }
+    }
+    drop(*s);
+    return 0;
+}
+
+int network::set_option(int fd, int level, int name, int value) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    s->options[{level, name}] = value;
+    return 0;
+}
+
+int network::get_option(int fd, int level, int name, int& value) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return -1;
+    bool error = level == SOL_SOCKET && name == SO_ERROR;
+    value = error ? std::exchange(s->error, 0) : s->options[{level, name}];
+    return 0;
+}
+
+const endpoint* network::local_of(int fd) noexcept {
+    socket* s = live(fd);
+    return s != nullptr ? &s->local : nullptr;
+}
+
+const endpoint* network::peer_of(int fd) noexcept {
+    socket* s = live(fd);
+    if (s == nullptr) return nullptr;
+    if (s->is == socket::state::connected && !s->reset) return &s->remote;
+    errno = ENOTCONN;
+    return nullptr;
+}
+
+}  // namespace belay::io::sim

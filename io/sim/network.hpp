@@ -1,0 +1,150 @@
+// The sockets of a simulation, and what happens between them.
+#pragma once
+
+#include <belay/io/endpoint.hpp>
+#include <belay/io/sim_network.hpp>
+#include <belay/runtime/detail/simulator.hpp>
+#include <belay/runtime/driver.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace belay::detail {
+class sim_port;
+}
+
+namespace belay::io::sim {
+
+using belay::detail::io_operation;
+using belay::detail::sim_port;
+
+/// Numbers that no kernel gives to a descriptor: those of simulated sockets begin here.
+inline constexpr int first_descriptor = 1 << 30;
+
+/// Something that arrives at a socket.
+struct packet {
+    enum class kind : std::uint8_t { data, end, reset };
+    kind what = kind::data;
+    std::string bytes{};
+};
+
+struct socket {
+    enum class state : std::uint8_t { fresh, listening, connecting, connected };
+    int fd = -1;
+    state is = state::fresh;
+    endpoint local{};
+    endpoint remote{};
+    bool closed = false;  // by its owner; kept while operations on it are in flight
+
+    // a listener
+    std::deque<int> pending{};  // connections that nobody has accepted
+    std::size_t backlog = 0;
+
+    // a connection
+    int peer = -1;  // the other end's descriptor, and -1 when it has gone
+    std::string inbox{};
+    std::deque<packet> arriving{};
+    std::size_t bytes_arriving = 0;
+    std::int64_t last_arrival_ns = 0;
+    std::size_t held_back = 0;  // arrivals that a partition holds back
+    bool end_arrived = false;
+    bool reset = false;
+    bool read_shut = false;
+    bool write_shut = false;
+    int connect_tries = 0;
+    int error = 0;  // SO_ERROR
+
+    std::deque<io_operation*> readers{};  // recv, recvmsg, read, accept
+    std::deque<io_operation*> writers{};  // send, sendmsg, write, connect
+    std::deque<io_operation*> pollers{};
+    std::map<std::pair<int, int>, int> options{};
+    [[nodiscard]] bool idle() const noexcept { return readers.empty() && writers.empty() && pollers.empty(); }
+};
+
+class network {
+public:
+    explicit network(belay::detail::simulator& s);
+    network(const network&) = delete;
+    network& operator=(const network&) = delete;
+    ~network();
+    /// Of the simulation that lives on this thread, or null.
+    static network* current() noexcept;
+
+    // ---- system calls: a result, or -1 with errno --------------------------------------------------------------
+    int open(int domain, int type) noexcept;
+    int pair(int ends[2]) noexcept;
+    int bind(int fd, const endpoint& where) noexcept;
+    int listen(int fd, int backlog) noexcept;
+    int accept_now(int fd) noexcept;
+    int shutdown(int fd, int how) noexcept;
+    int close(int fd) noexcept;
+    int set_option(int fd, int level, int name, int value) noexcept;
+    int get_option(int fd, int level, int name, int& value) noexcept;
+    const endpoint* local_of(int fd) noexcept;
+    const endpoint* peer_of(int fd) noexcept;
+
+    // ---- operations of a port ----------------------------------------------------------------------------------
+    void submit(io_operation& op) noexcept;
+    void cancel(io_operation& op) noexcept;
+
+    // ---- control -----------------------------------------------------------------------------------------------
+    sim_network control{*this};
+    fault_options faults;
+    link_options usual_link;
+    std::map<std::pair<std::string, std::string>, link_options> links;
+    std::map<std::pair<std::string, std::string>, bool> cut;
+    std::size_t buffer = 64 * 1024;
+    std::string client = "127.0.0.1";
+    std::map<io_opcode, std::deque<int>> scripted;
+    void release(const std::string& host, const std::string& other);
+    void reset_all(const std::string& host);
+    [[nodiscard]] std::size_t open_sockets() const noexcept;
+    [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
+    static std::pair<std::string, std::string> between(std::string host, std::string other);
+
+private:
+    using result = std::optional<std::int32_t>;  // nothing: not yet
+    class happening;
+
+    socket* find(int fd) noexcept;
+    socket* live(int fd) noexcept;
+    socket& make();
+    void drop(socket& s);
+    void at(std::int64_t when_ns, const char* what, std::function<void()> then);
+
+    result attempt(io_operation& op, socket& s);
+    result read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags);
+    result write(socket& s, const iovec* parts, std::size_t count);
+    result accept(const io_operation& op, socket& s);
+    result begin_connect(const io_operation& op, socket& s);
+    [[nodiscard]] int events(socket& s, int mask);
+    bool injected(std::uint32_t rarity);
+    void progress(socket& s);
+    void run_queue(std::deque<io_operation*>& queue, socket& s);
+
+    void knock(int fd);
+    void send(socket& from, packet what);
+    void arrive(int fd);
+    void take_in(socket& s, packet what);
+    void break_off(socket& s);
+    [[nodiscard]] std::size_t room_towards(const socket& from) noexcept;
+    [[nodiscard]] const link_options& link(const socket& s) const;
+    [[nodiscard]] bool is_cut(const socket& s) const;
+    [[nodiscard]] bool is_taken(const endpoint& where) const;
+    socket* listener_for(const endpoint& where);
+
+    belay::detail::simulator& sim_;
+    std::map<int, std::unique_ptr<socket>> sockets_;
+    int next_fd_;
+    std::uint16_t next_port_ = 40'000;
+};
+
+}  // namespace belay::io::sim

@@ -1,0 +1,382 @@
+// Operations on simulated sockets, and the packets between them.
+#include <belay/io/sim/network.hpp>
+#include <belay/io/sim/sim_driver.hpp>
+#include <belay/runtime/detail/deadline.hpp>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+namespace belay::io::sim {
+namespace {
+
+constexpr int most_tries = 7;  // of a connect: after 1, 3, 7 to 127 s, as Linux has it
+constexpr std::int64_t first_pause_ns = 1'000'000'000;
+constexpr std::size_t most_bytes = 0x7fff'f000;
+
+/// The buffers of an operation that reads or writes.
+struct buffers {
+    explicit buffers(const io_request& r) : single{r.buffer, r.length} {
+        bool message = r.opcode == io_opcode::recvmsg || r.opcode == io_opcode::sendmsg;
+        parts = message ? r.message->msg_iov : &single;
+        count = message ? r.message->msg_iovlen : 1;
+    }
+    iovec single;
+    const iovec* parts;
+    std::size_t count;
+};
+
+std::size_t total(const iovec* parts, std::size_t count) noexcept {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) bytes += parts[i].iov_len;
+    return std::min(bytes, most_bytes);
+}
+
+}  // namespace
+
+/// Calls a function once its time has come.
+class network::happening final : public belay::detail::sim_event {
+public:
+    happening(const char* what, std::function<void()> then) : what_{what}, then_{std::move(then)} {}
+    void happen() noexcept override {
+        std::unique_ptr<happening> self{this};
+        then_();
+    }
+    [[nodiscard]] const char* what() const noexcept override { return what_; }
+
+private:
+    const char* what_;
+    std::function<void()> then_;
+};
+
+void network::at(std::int64_t when_ns, const char* what, std::function<void()> then) {
+    sim_.post(*new happening{what, std::move(then)}, when_ns);
+}
+
+bool network::injected(std::uint32_t rarity) { return rarity != 0 && sim_.choose(2, rarity) != 0; }
+
+// ---- operations ------------------------------------------------------------------------------------------------
+
+void network::submit(io_operation& op) noexcept {
+    auto& port = *static_cast<sim_port*>(op.driver_data);
+    const io_request& request = op.request;
+    if (request.opcode == io_opcode::nop) return port.finish_later(op, 0);
+    if (request.fd < first_descriptor) return port.finish_later(op, request.fd < 0 ? -EBADF : -EOPNOTSUPP);
+    socket* s = live(request.fd);
+    if (s == nullptr) return port.finish_later(op, -EBADF);
+    if (auto& errors = scripted[request.opcode]; !errors.empty()) {
+        int error = errors.front();
+        errors.pop_front();
+        // An interrupted connect goes on by itself.
+        if (error == EINTR && request.opcode == io_opcode::connect) static_cast<void>(begin_connect(op, *s));
+        return port.finish_later(op, -error);
+    }
+    bool writes = false;
+    switch (request.opcode) {
+    case io_opcode::connect:
+    case io_opcode::send:
+    case io_opcode::sendmsg:
+    case io_opcode::write: writes = true; break;
+    default: break;
+    }
+    auto& queue = request.opcode == io_opcode::poll ? s->pollers : writes ? s->writers : s->readers;
+    if (queue.empty() || request.opcode == io_opcode::poll) {
+        if (auto done = attempt(op, *s)) return port.finish_later(op, *done);
+    }
+    queue.push_back(&op);
+}
+
+void network::cancel(io_operation& op) noexcept {
+    socket* s = find(op.request.fd);
+    if (s == nullptr) return;
+    for (auto* queue : {&s->readers, &s->writers, &s->pollers}) {
+        auto found = std::ranges::find(*queue, &op);
+        if (found == queue->end()) continue;
+        queue->erase(found);
+        static_cast<sim_port*>(op.driver_data)->finish_later(op, -ECANCELED);
+        if (op.request.opcode == io_opcode::connect) s->is = socket::state::fresh;
+        return drop(*s);
+    }
+}
+
+network::result network::attempt(io_operation& op, socket& s) {
+    const io_request& request = op.request;
+    buffers data{request};
+    switch (request.opcode) {
+    case io_opcode::recv:
+    case io_opcode::recvmsg:
+    case io_opcode::read: return read(op, s, data.parts, data.count, request.flags);
+    case io_opcode::send:
+    case io_opcode::sendmsg:
+    case io_opcode::write: return write(s, data.parts, data.count);
+    case io_opcode::accept: return accept(op, s);
+    case io_opcode::connect: return begin_connect(op, s);
+    case io_opcode::poll: {
+        int found = events(s, request.flags);
+        return found != 0 ? result{found} : std::nullopt;
+    }
+    case io_opcode::nop: break;
+    }
+    return 0;
+}
+
+network::result network::read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags) {
+    if (s.is != socket::state::connected) return -ENOTCONN;
+    if (s.reset) return -ECONNRESET;
+    if (s.read_shut) return 0;
+    if (s.inbox.empty()) return s.end_arrived ? result{0} : std::nullopt;
+    if (injected(faults.reset)) {
+        break_off(s);
+        return -ECONNRESET;
+    }
+    std::size_t bytes = std::min(total(parts, count), s.inbox.size());
+    if (bytes > 1 && injected(faults.short_transfer))
+        bytes = 1 + sim_.choose(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)), 1);
+    std::size_t copied = 0;
+    for (std::size_t i = 0; i < count && copied < bytes; ++i) {
+        std::size_t part = std::min(parts[i].iov_len, bytes - copied);
+        std::memcpy(parts[i].iov_base, s.inbox.data() + copied, part);
+        copied += part;
+    }
+    if ((flags & MSG_PEEK) == 0) s.inbox.erase(0, copied);
+    op.socket_nonempty = !s.inbox.empty();
+    if (socket* other = find(s.peer)) run_queue(other->writers, *other);  // there is room again
+    return static_cast<std::int32_t>(copied);
+}
+
+network::result network::write(socket& s, const iovec* parts, std::size_t count) {
+    if (s.is != socket::state::connected) return -ENOTCONN;
+    if (s.reset) return -ECONNRESET;
+    if (s.write_shut) return -EPIPE;
+    if (s.peer < 0 || find(s.peer) == nullptr || find(s.peer)->closed) {
+        // Who does not know yet that the other end has gone is told by its answer: this write succeeds, the next one does not.
+        at(sim_.clock().now_ns + link(s).latency.count(), "reset", [this, fd = s.fd] {
+            if (socket* self = find(fd)) take_in(*self, {packet::kind::reset, {}});
+        });
+        return static_cast<std::int32_t>(total(parts, count));
+    }
+    if (injected(faults.reset)) {
+        break_off(s);
+        return -ECONNRESET;
+    }
+    std::size_t bytes = std::min(total(parts, count), room_towards(s));
+    if (bytes == 0) return total(parts, count) == 0 ? result{0} : std::nullopt;
+    if (bytes > 1 && injected(faults.short_transfer))
+        bytes = 1 + sim_.choose(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)), 1);
+    packet what{packet::kind::data, {}};
+    for (std::size_t i = 0; i < count && what.bytes.size() < bytes; ++i)
+        what.bytes.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, bytes - what.bytes.size()));
+    send(s, std::move(what));
+    return static_cast<std::int32_t>(bytes);
+}
+
+network::result network::accept(const io_operation& op, socket& s) {
+    if (s.is != socket::state::listening) return -EINVAL;
+    if (s.pending.empty()) return std::nullopt;
+    if (injected(faults.no_descriptor)) return -EMFILE;
+    int fd = s.pending.front();
+    s.pending.pop_front();
+    if (injected(faults.aborted)) {
+        if (socket* gone = find(fd)) {
+            break_off(*gone);
+            gone->closed = true;
+            drop(*gone);
+        }
+        return -ECONNABORTED;
+    }
+    const io_request& request = op.request;
+    if (request.address != nullptr) {
+        const endpoint& from = find(fd)->remote;
+        std::memcpy(request.address, from.data(), std::min(*request.address_length, from.size()));
+        *request.address_length = from.size();
+    }
+    return fd;
+}
+
+network::result network::begin_connect(const io_operation& op, socket& s) {
+    if (s.is == socket::state::connected) return -EISCONN;
+    if (s.is != socket::state::fresh) return -EALREADY;
+    s.remote = endpoint::from_sockaddr(op.request.address, op.request.connect_length);
+    if (!s.remote.is_unix()) {
+        bool v6 = s.remote.family() == endpoint::kind::ipv6;
+        s.local = endpoint::parse((v6 ? "[::1]:" : client + ':') + std::to_string(next_port_++));
+    }
+    if (injected(faults.refused)) return -ECONNREFUSED;
+    s.is = socket::state::connecting;
+    s.connect_tries = 0;
+    at(sim_.clock().now_ns + link(s).latency.count(), "connect", [this, fd = s.fd] { knock(fd); });
+    return std::nullopt;
+}
+
+/// A connection arrives at where somebody may listen.
+void network::knock(int fd) {
+    socket* s = find(fd);
+    if (s == nullptr || s->is != socket::state::connecting) return;
+    auto answer = [&](int error) {
+        std::int64_t back_ns = sim_.clock().now_ns + link(*s).latency.count();
+        at(back_ns, "connected", [this, fd, error] {
+            socket* self = find(fd);
+            if (self == nullptr || self->is != socket::state::connecting) return;
+            self->is = error == 0 ? socket::state::connected : socket::state::fresh;
+            self->error = error;
+            for (io_operation* op : std::exchange(self->writers, {})) static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
+            progress(*self);
+        });
+    };
+    if (is_cut(*s)) {
+        std::int64_t pause_ns = first_pause_ns << s->connect_tries;
+        if (++s->connect_tries == most_tries) return answer(ETIMEDOUT);
+        return at(sim_.clock().now_ns + pause_ns, "connect again", [this, fd] { knock(fd); });
+    }
+    socket* listener = listener_for(s->remote);
+    if (listener == nullptr) return answer(s->remote.is_unix() ? ENOENT : ECONNREFUSED);
+    if (listener->pending.size() >= listener->backlog)  // the listener is busy: once more
+        return at(sim_.clock().now_ns + first_pause_ns, "connect again", [this, fd] { knock(fd); });
+    socket& accepted = make();
+    accepted.is = socket::state::connected;
+    accepted.local = s->remote;
+    accepted.remote = s->local;
+    accepted.peer = fd;
+    s->peer = accepted.fd;
+    answer(0);
+    listener->pending.push_back(accepted.fd);
+    progress(*listener);
+}
+
+int network::events(socket& s, int mask) {
+    int found = 0;
+    bool readable = !s.inbox.empty() || s.end_arrived || s.read_shut || !s.pending.empty();
+    bool writable = s.is == socket::state::connected && !s.write_shut && room_towards(s) != 0;
+    if (readable) found |= POLLIN | POLLRDNORM;
+    if (writable) found |= POLLOUT | POLLWRNORM;
+    if (s.end_arrived) found |= POLLRDHUP;
+    found &= mask;
+    if (s.reset || s.error != 0) found |= POLLERR | POLLHUP | (mask & (POLLIN | POLLOUT));
+    if (s.end_arrived && s.write_shut) found |= POLLHUP;
+    return found;
+}
+
+/// Something has changed at the socket: whoever waits at it may go on.
+void network::progress(socket& s) {
+    run_queue(s.readers, s);
+    run_queue(s.writers, s);
+    for (std::size_t i = 0; i < s.pollers.size();) {
+        io_operation* op = s.pollers[i];
+        auto done = attempt(*op, s);
+        if (!done) {
+            ++i;
+            continue;
+        }
+        s.pollers.erase(s.pollers.begin() + static_cast<std::ptrdiff_t>(i));
+        static_cast<sim_port*>(op->driver_data)->finish_later(*op, *done);
+    }
+}
+
+void network::run_queue(std::deque<io_operation*>& queue, socket& s) {
+    while (!queue.empty()) {
+        io_operation* op = queue.front();
+        if (op->request.opcode == io_opcode::connect) return;  // its answer ends it
+        auto done = attempt(*op, s);
+        if (!done) return;
+        queue.pop_front();
+        static_cast<sim_port*>(op->driver_data)->finish_later(*op, *done);
+    }
+}
+
+// ---- packets ---------------------------------------------------------------------------------------------------
+
+/// To the other end, behind what is under way already.
+void network::send(socket& from, packet what) {
+    socket* to = find(from.peer);
+    if (to == nullptr) return;
+    const link_options& way = link(from);
+    std::int64_t delay_ns = way.latency.count();
+    if (way.jitter.count() > 0)
+        delay_ns += sim_.choose(static_cast<std::uint32_t>(std::min<std::int64_t>(way.jitter.count() + 1, std::numeric_limits<std::uint32_t>::max())), 1);
+    std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to->last_arrival_ns);
+    if (way.bytes_per_second != 0)
+        arrival_ns += static_cast<std::int64_t>(what.bytes.size() * 1'000'000'000 / way.bytes_per_second);
+    to->last_arrival_ns = arrival_ns;
+    to->bytes_arriving += what.bytes.size();
+    to->arriving.push_back(std::move(what));
+    // Whichever of several events comes first delivers the oldest packet.
+    at(arrival_ns, "packet", [this, fd = to->fd] { arrive(fd); });
+}
+
+void network::arrive(int fd) {
+    socket* s = find(fd);
+    if (s == nullptr || s->arriving.empty()) return;
+    if (is_cut(*s)) {
+        ++s->held_back;
+        return;
+    }
+    packet what = std::move(s->arriving.front());
+    s->arriving.pop_front();
+    s->bytes_arriving -= what.bytes.size();
+    take_in(*s, std::move(what));
+}
+
+void network::take_in(socket& s, packet what) {
+    switch (what.what) {
+    case packet::kind::data:
+        if (s.closed || s.read_shut) {
+            // Nobody will read it: the sender learns that by a reset.
+            if (s.closed) send(s, {packet::kind::reset, {}});
+            return;
+        }
+        s.inbox += what.bytes;
+        break;
+    case packet::kind::end: s.end_arrived = true; break;
+    case packet::kind::reset:
+        s.reset = true;
+        s.error = ECONNRESET;
+        s.inbox.clear();
+        break;
+    }
+    progress(s);
+    drop(s);
+}
+
+void network::break_off(socket& s) {
+    socket* other = find(s.peer);
+    for (socket* end : {&s, other}) {
+        if (end == nullptr || end->reset) continue;
+        at(sim_.clock().now_ns, "reset", [this, fd = end->fd] {
+            if (socket* self = find(fd)) take_in(*self, {packet::kind::reset, {}});
+        });
+    }
+}
+
+std::size_t network::room_towards(const socket& from) noexcept {
+    socket* to = find(from.peer);
+    if (to == nullptr) return buffer;
+    std::size_t used = to->inbox.size() + to->bytes_arriving;
+    return used < buffer ? buffer - used : 0;
+}
+
+const link_options& network::link(const socket& s) const {
+    if (links.empty()) return usual_link;
+    auto found = links.find(between(s.local.address(), s.remote.address()));
+    return found != links.end() ? found->second : usual_link;
+}
+
+bool network::is_cut(const socket& s) const {
+    return !cut.empty() && !s.remote.is_unix() && cut.contains(between(s.local.address(), s.remote.address()));
+}
+
+socket* network::listener_for(const endpoint& where) {
+    for (auto& [fd, s] : sockets_) {
+        if (s->closed || s->is != socket::state::listening) continue;
+        if (s->local == where) return s.get();
+        if (where.is_unix() || s->local.is_unix() || s->local.port() != where.port()) continue;
+        if (s->local.address() == "0.0.0.0" || s->local.address() == "::") return s.get();
+    }
+    return nullptr;
+}
+
+}  // namespace belay::io::sim

@@ -1,0 +1,87 @@
+// The network of a simulation: TCP and Unix stream sockets in memory, with delays, partitions, resets and short transfers.
+//
+//     belay::simulation sim{{.seed = 7}};
+//     auto& net = io::sim_network::of(sim);
+//     net.set_link({.latency = 5ms, .jitter = 2ms});
+//     sim.block_on(program());                    // tcp_listener, tcp_stream and so on, unchanged
+//
+// Inside a simulation every socket is of this network: the operating system sees none of them. An address is a host: any address may
+// be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1, or from the host that
+// connect_from() names. Links have two ends and are alike in both directions.
+#pragma once
+
+#include <belay/runtime/driver.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace belay {
+class simulation;
+}
+
+namespace belay::io {
+
+namespace sim {
+class network;
+}
+
+/// How bytes get from one host to another. A change concerns what is sent afterwards.
+struct link_options {
+    std::chrono::nanoseconds latency{0};  ///< one way
+    std::chrono::nanoseconds jitter{0};  ///< at most so much more, by the seed; what was sent first arrives first all the same
+    std::uint64_t bytes_per_second = 0;  ///< of each direction of each connection; 0: no limit
+};
+
+/// What goes wrong by the seed: one operation in so many. 0: none. Each is a choice of the schedule, so one that is not needed for a failure
+/// is left out when the run is made simpler.
+struct fault_options {
+    std::uint32_t short_transfer = 4;  ///< a read or write that moves less than it could
+    std::uint32_t reset = 0;  ///< a read or write that finds the connection reset
+    std::uint32_t refused = 0;  ///< a connect that finds nobody who listens
+    std::uint32_t aborted = 0;  ///< an accept that finds the connection gone (ECONNABORTED)
+    std::uint32_t no_descriptor = 0;  ///< an accept for which the process has no descriptor (EMFILE)
+};
+
+/// Belongs to its simulation, and is used on its thread: before block_on(), inside its tasks, or in on_step. Hosts are addresses as
+/// endpoint::address() writes them. Throws std::invalid_argument for what is none.
+class sim_network {
+public:
+    static sim_network& of(simulation& sim);
+    sim_network(const sim_network&) = delete;
+    sim_network& operator=(const sim_network&) = delete;
+
+    void set_faults(const fault_options& faults) noexcept;
+    /// Of all links, but for those that have been set by themselves.
+    void set_link(const link_options& link) noexcept;
+    void set_link(std::string_view host, std::string_view other, const link_options& link);
+    /// How many bytes a connection holds for each of its ends before a writer waits; 64 KiB.
+    void set_buffer(std::size_t bytes);
+    /// Where connections come from that are made from now on.
+    void connect_from(std::string_view host);
+
+    /// Nothing arrives any more between the two, in either direction: what is sent waits, and a connect that nobody answers ends with ETIMEDOUT
+    /// after 127 s.
+    void partition(std::string_view host, std::string_view other);
+    /// What has waited arrives.
+    void heal(std::string_view host, std::string_view other);
+    /// All connections of the host end with ECONNRESET, at both ends.
+    void reset_connections(std::string_view host);
+    /// The next operation of this kind, on whatever socket, ends with this error (EINTR, EIO, EMFILE and so on) and does nothing. Several
+    /// calls line up.
+    void fail_next(io_opcode operation, int error);
+
+    [[nodiscard]] std::size_t open_sockets() const noexcept;
+    /// Bytes that are under way, or have arrived and were not read.
+    [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
+
+private:
+    friend class sim::network;
+    explicit sim_network(sim::network& n) noexcept : network_{n} {}
+    sim::network& network_;
+};
+
+}  // namespace belay::io
