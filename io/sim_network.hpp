@@ -5,7 +5,8 @@
 //     net.set_link({.latency = 5ms, .jitter = 2ms});
 //     sim.block_on(program());                    // tcp_listener, tcp_stream and so on, unchanged
 //
-// Inside a simulation every socket is of this network: the operating system sees none of them. An address is a host: any address may
+// Inside a simulation every socket is of this network: the operating system sees none of them. (Its own descriptors, pipes or what a
+// signal_set has, are tried before each step and never waited for.) An address is a host: any address may
 // be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1, or from the host that
 // connect_from() names. Links have two ends and are alike in both directions.
 #pragma once

@@ -69,7 +69,7 @@ struct socket {
     [[nodiscard]] bool idle() const noexcept { return readers.empty() && writers.empty() && pollers.empty(); }
 };
 
-class network {
+class network final : private belay::detail::sim_lookout {
 public:
     explicit network(belay::detail::simulator& s);
     network(const network&) = delete;
@@ -128,6 +128,7 @@ private:
     [[nodiscard]] int events(socket& s, int mask);
     bool injected(std::uint32_t rarity);
     void progress(socket& s);
+    void look() noexcept override;
     void run_queue(std::deque<io_operation*>& queue, socket& s);
 
     void knock(int fd);
@@ -142,6 +143,7 @@ private:
     socket* listener_for(const endpoint& where);
 
     belay::detail::simulator& sim_;
+    std::vector<io_operation*> outside_;  // on descriptors of the operating system
     std::map<int, std::unique_ptr<socket>> sockets_;
     int next_fd_;
     std::uint16_t next_port_ = 40'000;

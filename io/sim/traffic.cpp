@@ -1,4 +1,5 @@
 // Operations on simulated sockets, and the packets between them.
+#include <belay/io/asio_driver/impl/attempt.hpp>
 #include <belay/io/sim/network.hpp>
 #include <belay/io/sim/sim_driver.hpp>
 #include <belay/runtime/detail/deadline.hpp>
@@ -66,7 +67,11 @@ void network::submit(io_operation& op) noexcept {
     auto& port = *static_cast<sim_port*>(op.driver_data);
     const io_request& request = op.request;
     if (request.opcode == io_opcode::nop) return port.finish_later(op, 0);
-    if (request.fd < first_descriptor) return port.finish_later(op, request.fd < 0 ? -EBADF : -EOPNOTSUPP);
+    if (request.fd < 0) return port.finish_later(op, -EBADF);
+    if (request.fd < first_descriptor) {
+        outside_.push_back(&op);
+        return sim_.set_lookout(this);
+    }
     socket* s = live(request.fd);
     if (s == nullptr) return port.finish_later(op, -EBADF);
     if (auto& errors = scripted[request.opcode]; !errors.empty()) {
@@ -91,7 +96,23 @@ void network::submit(io_operation& op) noexcept {
     queue.push_back(&op);
 }
 
+/// The descriptors of the operating system are tried before each step: what the program itself does to them (a signal that it raises, a
+/// pipe that it writes to) comes at the same step in each run.
+void network::look() noexcept {
+    std::erase_if(outside_, [](io_operation* op) {
+        std::int32_t done = belay::detail::attempt(*op);
+        if (done == belay::detail::not_yet) return false;
+        static_cast<sim_port*>(op->driver_data)->finish_later(*op, done);
+        return true;
+    });
+    if (outside_.empty()) sim_.set_lookout(nullptr);
+}
+
 void network::cancel(io_operation& op) noexcept {
+    if (auto found = std::ranges::find(outside_, &op); found != outside_.end()) {
+        outside_.erase(found);
+        return static_cast<sim_port*>(op.driver_data)->finish_later(op, -ECANCELED);
+    }
     socket* s = find(op.request.fd);
     if (s == nullptr) return;
     for (auto* queue : {&s->readers, &s->writers, &s->pollers}) {

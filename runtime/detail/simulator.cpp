@@ -142,6 +142,7 @@ bool simulator::advance(std::int64_t limit_ns) noexcept {
 // ---- what is ready ---------------------------------------------------------------------------------------------
 
 void simulator::collect() {
+    if (lookout_ != nullptr) lookout_->look();
     for (auto& w : core_->workers) collect_timers(*w);
     for (; !events_.empty() && events_.top().at_ns <= clock_.now_ns; events_.pop())
         ready_.push_back({.what = kind::event, .event = events_.top().event, .pool = nullptr, .priority = 0});

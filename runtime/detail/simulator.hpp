@@ -40,6 +40,15 @@ protected:
     ~sim_event() = default;
 };
 
+/// Looks for what comes from outside of the simulation.
+class sim_lookout {
+public:
+    virtual void look() noexcept = 0;
+
+protected:
+    ~sim_lookout() = default;
+};
+
 class simulator {
 public:
     explicit simulator(const simulation_options& options);
@@ -65,6 +74,8 @@ public:
     // ---- for the simulated world -------------------------------------------------------------------------------
     /// The event is the caller's, and stays alive until it has happened.
     void post(sim_event& event, std::int64_t at_ns);
+    /// Is called before each step, while it is not null.
+    void set_lookout(sim_lookout* lookout) noexcept { lookout_ = lookout; }
     /// A function waits for a thread of this pool.
     void has_jobs(blocking_core& pool);
     /// One of `count` alternatives, of which 0 is the harmless one: another one with a probability of one in `rarity`.
@@ -133,6 +144,7 @@ private:
     std::deque<item> ready_;  // in the order in which they became so
     std::priority_queue<timed_event, std::vector<timed_event>, std::greater<>> events_;
     std::uint64_t event_order_ = 0;
+    sim_lookout* lookout_ = nullptr;
     std::vector<bool> due_;  // by worker: its timers are among what is ready
     std::vector<std::shared_ptr<blocking_core>> pools_;  // in which functions wait for a thread
     const record* last_ = nullptr;  // the task that ran in the last step; only compared

@@ -2,6 +2,7 @@
 #include <belay/io/sim_network.hpp>
 
 #include <belay/io/error.hpp>
+#include <belay/io/signal_set.hpp>
 #include <belay/io/tcp_listener.hpp>
 #include <belay/io/tcp_stream.hpp>
 #include <belay/runtime/simulation.hpp>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <csignal>
 #include <numeric>
 #include <set>
 #include <string>
@@ -256,13 +258,27 @@ TEST(SimNetwork, FaultsComeBySeedAndAreMadeSimple) {
     EXPECT_LE(result.failure->schedule.choices.size(), 2U) << result.failure->text();
 }
 
-BELAY_TEST_SIM(SimNetwork, DescriptorsOfTheSystemAreRefused, .seeds = 2) {
+BELAY_TEST_SIM(SimNetwork, DescriptorsOfTheSystemAreTriedBeforeEachStep, .seeds = 5, .twice = true) {
     int ends[2];
     CO_ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    tcp_stream real{descriptor{ends[0]}};
-    descriptor other{ends[1]};
+    tcp_stream one{descriptor{ends[0]}};
+    tcp_stream other{descriptor{ends[1]}};
     std::array<std::byte, 4> buffer;
-    EXPECT_EQ(co_await error_of([](tcp_stream& from, std::span<std::byte> to) -> task<> { co_await from.read_some(to); }(real, buffer)), EOPNOTSUPP);
+    auto write = [](tcp_stream& to) -> task<> {
+        co_await sleep_for(1ms);
+        co_await to.write_all("real");
+    };
+    co_await when_all(one.read_exact(buffer), write(other));
+    EXPECT_EQ(static_cast<char>(buffer[0]), 'r');
+    EXPECT_FALSE(co_await try_timeout(1h, one.read_exact(buffer))) << "nobody waits for it in real time";
+
+    signal_set hangup{SIGUSR1};
+    auto raise_it = []() -> task<> {
+        co_await sleep_for(1ms);
+        ::raise(SIGUSR1);
+    };
+    auto [signal, raised] = co_await when_all(hangup.next(), raise_it());
+    EXPECT_EQ(signal.number, SIGUSR1);
 }
 
 TEST(SimNetwork, ASocketThatOutlivesItsSimulationIsHarmless) {

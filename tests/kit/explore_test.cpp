@@ -210,6 +210,18 @@ BELAY_TEST_SIM(BelayTestSim, RunsTheBodyUnderManySeeds, .seeds = 20) {
     });
 }
 
+BELAY_TEST_SIM(BelayTestSim, TheClocksOfTheStandardLibraryFollowTheSimulation, .seeds = 5, .twice = true) {
+    auto steady = std::chrono::steady_clock::now();
+    auto calendar = std::chrono::system_clock::now();
+    co_await sleep_for(24h);
+    EXPECT_GE(std::chrono::steady_clock::now() - steady, 24h);
+    EXPECT_LT(std::chrono::steady_clock::now() - steady, 24h + 1s);
+    EXPECT_GE(std::chrono::system_clock::now() - calendar, 24h);
+    co_await sleep_until(std::chrono::steady_clock::now() + 1h);
+    EXPECT_GE(std::chrono::steady_clock::now() - steady, 25h);
+    std::thread([] { EXPECT_NE(std::chrono::steady_clock::now().time_since_epoch(), 0ns); }).join();
+}
+
 TEST(BelayTestSim, TellsTheSimplestFailureOnly) {
     auto body = [](simulation& sim) -> task<> {
         try {

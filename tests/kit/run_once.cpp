@@ -1,6 +1,7 @@
 #include <belay/io/sim_network.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/observability/report.hpp>
+#include <belay/tests/kit/clock.hpp>
 #include <belay/tests/kit/explore.hpp>
 
 #include <filesystem>
@@ -76,6 +77,7 @@ std::string text_of(const std::exception_ptr& error) {
 }  // namespace
 
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check) {
+    use_clock();
     run_outcome out;
     auto fail = [&](failure_kind kind, std::string what) {
         if (out.kind != failure_kind::none) return;
