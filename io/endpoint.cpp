@@ -153,13 +153,15 @@ std::string endpoint::to_string() const {
 bool endpoint::assign_local_of(int fd) noexcept {
     std::byte bytes[capacity];
     socklen_t length = capacity;
-    return detail::socket_calls::local_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
+    return detail::socket_calls::local_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 &&
+           assign_bytes(bytes, length);
 }
 
 bool endpoint::assign_peer_of(int fd) noexcept {
     std::byte bytes[capacity];
     socklen_t length = capacity;
-    return detail::socket_calls::peer_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 && assign_bytes(bytes, length);
+    return detail::socket_calls::peer_address(fd, reinterpret_cast<sockaddr*>(bytes), &length) == 0 &&
+           assign_bytes(bytes, length);
 }
 
 std::strong_ordering endpoint::compare(const endpoint& other) const noexcept {

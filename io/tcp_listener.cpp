@@ -57,7 +57,8 @@ tcp_listener tcp_listener::bind(const endpoint& where, listen_options options) {
         set(fd, IPPROTO_TCP, TCP_NODELAY, true, where);  // connections inherit it
     }
     using calls = detail::socket_calls;
-    if (calls::bind(fd, where.data(), where.size()) != 0 || calls::listen(fd, options.backlog) != 0) throw_bind_error(errno, where);
+    if (calls::bind(fd, where.data(), where.size()) != 0 || calls::listen(fd, options.backlog) != 0)
+        throw_bind_error(errno, where);
     return tcp_listener{std::move(socket)};
 }
 

@@ -131,7 +131,8 @@ endpoint tcp_stream::peer() const {
 
 std::pair<tcp_stream, tcp_stream> stream_pair() {
     int ends[2];
-    if (detail::socket_calls::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) detail::throw_errno(errno, "stream_pair");
+    if (detail::socket_calls::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        detail::throw_errno(errno, "stream_pair");
     return {tcp_stream{descriptor{ends[0]}}, tcp_stream{descriptor{ends[1]}}};
 }
 

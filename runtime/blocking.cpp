@@ -37,7 +37,8 @@ blocking_pool::blocking_pool(simulation& sim, const blocking_options& options) :
 }
 
 blocking_pool::blocking_pool(detail::runtime_core& core, const blocking_options& options)
-    : core_{std::make_shared<detail::blocking_core>(options, detail::pool_kind{.cpus = core.setup.cpus(), .sim = core.sim.get()})} {}
+    : core_{std::make_shared<detail::blocking_core>(options,
+                                                    detail::pool_kind{.cpus = core.setup.cpus(), .sim = core.sim.get()})} {}
 
 blocking_pool::~blocking_pool() { core_->close(detail::no_deadline); }
 

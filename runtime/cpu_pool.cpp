@@ -36,7 +36,8 @@ cpu_pool::cpu_pool(simulation& sim, const cpu_pool_options& options) : cpu_pool{
 
 cpu_pool::cpu_pool(detail::runtime_core& core, const cpu_pool_options& options)
     : core_{std::make_shared<detail::blocking_core>(
-          checked(core, options), detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus(), .sim = core.sim.get()})} {
+          checked(core, options),
+          detail::pool_kind{.what = "cpu_pool", .niceness = options.nice, .cpus = core.setup.cpus(), .sim = core.sim.get()})} {
     core.add_pool(core_);
 }
 

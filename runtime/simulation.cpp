@@ -52,8 +52,7 @@ simulation::~simulation() {
 }
 
 std::optional<simulation_error> simulation::drive(const bool& done) {
-    if (sim_.runs())
-        detail::misuse("block_on() was called inside a task of the same simulation: write co_await instead");
+    if (sim_.runs()) detail::misuse("block_on() was called inside a task of the same simulation: write co_await instead");
     if (detail::this_thread_clock() != &sim_.clock())
         detail::misuse("a simulation was driven by another thread than the one that made it");
     auto ended = sim_.run(done, max_steps_);

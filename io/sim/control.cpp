@@ -20,7 +20,9 @@ std::string host(std::string_view text) {
 
 }  // namespace
 
-sim_network& sim_network::of(simulation& sim) { return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().control; }
+sim_network& sim_network::of(simulation& sim) {
+    return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().control;
+}
 
 void sim_network::set_faults(const fault_options& faults) noexcept { network_.faults = faults; }
 void sim_network::set_link(const link_options& link) noexcept { network_.usual_link = link; }

@@ -96,7 +96,8 @@ bool network::is_taken(const endpoint& where) const {
         const socket& s = *entry.second;
         if (s.closed || s.is != socket::state::listening || s.local.family() != where.family()) return false;
         if (where.is_unix()) return s.local == where;
-        return s.local.port() == where.port() && (any_address(s.local) || any_address(where) || s.local.address() == where.address());
+        return s.local.port() == where.port() &&
+               (any_address(s.local) || any_address(where) || s.local.address() == where.address());
     });
 }
 

@@ -245,7 +245,8 @@ void network::knock(int fd) {
             if (self == nullptr || self->is != socket::state::connecting) return;
             self->is = error == 0 ? socket::state::connected : socket::state::fresh;
             self->error = error;
-            for (io_operation* op : std::exchange(self->writers, {})) static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
+            for (io_operation* op : std::exchange(self->writers, {}))
+                static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
             progress(*self);
         });
     };
@@ -318,7 +319,9 @@ void network::send(socket& from, packet what) {
     const link_options& way = link(from);
     std::int64_t delay_ns = way.latency.count();
     if (way.jitter.count() > 0)
-        delay_ns += sim_.choose(static_cast<std::uint32_t>(std::min<std::int64_t>(way.jitter.count() + 1, std::numeric_limits<std::uint32_t>::max())), 1);
+        delay_ns += sim_.choose(
+            static_cast<std::uint32_t>(std::min<std::int64_t>(way.jitter.count() + 1, std::numeric_limits<std::uint32_t>::max())),
+            1);
     std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to->last_arrival_ns);
     if (way.bytes_per_second != 0)
         arrival_ns += static_cast<std::int64_t>(what.bytes.size() * 1'000'000'000 / way.bytes_per_second);

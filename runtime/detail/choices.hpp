@@ -19,9 +19,7 @@ public:
         return z ^ (z >> 31U);
     }
     /// Below `count`, which is not 0. Not quite uniform: by less than 2^-32.
-    std::uint32_t below(std::uint32_t count) noexcept {
-        return static_cast<std::uint32_t>(((next() >> 32U) * count) >> 32U);
-    }
+    std::uint32_t below(std::uint32_t count) noexcept { return static_cast<std::uint32_t>(((next() >> 32U) * count) >> 32U); }
 
 private:
     std::uint64_t state_;

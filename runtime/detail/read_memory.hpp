@@ -18,6 +18,8 @@ inline std::size_t read_memory_up_to(const void* from, void* to, std::size_t byt
 }
 
 /// All of it, or false.
-inline bool read_memory(const void* from, void* to, std::size_t bytes) noexcept { return read_memory_up_to(from, to, bytes) == bytes; }
+inline bool read_memory(const void* from, void* to, std::size_t bytes) noexcept {
+    return read_memory_up_to(from, to, bytes) == bytes;
+}
 
 }  // namespace belay::detail

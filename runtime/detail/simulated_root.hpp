@@ -13,8 +13,7 @@ class simulator;
 template <class T>
 class simulated_root final : public root_record<T> {
 public:
-    simulated_root(scope& root, task<T>&& work, std::source_location site)
-        : root_record<T>{root, std::move(work), site} {}
+    simulated_root(scope& root, task<T>&& work, std::source_location site) : root_record<T>{root, std::move(work), site} {}
     using root_record<T>::enter_scope;
     using root_record<T>::take_result;
     [[nodiscard]] const bool& done() const noexcept { return done_; }

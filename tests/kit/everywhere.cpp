@@ -11,7 +11,8 @@ namespace {
 /// Does what is to be done at a place. True: it was done, so there may be a later place.
 using intervention = std::function<bool(simulation&, std::size_t place)>;
 
-everywhere_result at_every_step(const everywhere_options& options, const program& run, std::string_view what, const intervention& act) {
+everywhere_result at_every_step(const everywhere_options& options, const program& run, std::string_view what,
+                                const intervention& act) {
     everywhere_result result;
     for (std::size_t seed = 0; seed < options.seeds; ++seed) {
         for (std::size_t place = 1; place <= options.max_places; ++place) {
@@ -64,8 +65,7 @@ everywhere_result fail_everywhere(const everywhere_options& options, const progr
     program tolerant = [&](simulation& sim) -> task<> {
         try {
             co_await run(sim);
-        } catch (const injected_failure&) {
-        }
+        } catch (const injected_failure&) {}
     };
     return at_every_step(options, tolerant, "failed after step", [](simulation& sim, std::size_t place) {
         return sim.fail_task(std::make_exception_ptr(injected_failure{place}));

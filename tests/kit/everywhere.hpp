@@ -26,7 +26,8 @@ struct everywhere_options {
 /// What fail_everywhere() throws.
 class injected_failure : public std::runtime_error {
 public:
-    explicit injected_failure(std::size_t place) : std::runtime_error{"injected failure " + std::to_string(place)}, place_{place} {}
+    explicit injected_failure(std::size_t place)
+        : std::runtime_error{"injected failure " + std::to_string(place)}, place_{place} {}
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
 
 private:

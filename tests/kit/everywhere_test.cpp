@@ -34,9 +34,11 @@ task<> busy_program(simulation&) {
     semaphore few{1};
     auto [tx, rx] = channel<int>(1);
     co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([](sender<int> to) -> task<> {
-            for (int i = 0; i < 3; ++i) co_await to.send(i);
-        }, std::move(tx));
+        s.spawn(
+            [](sender<int> to) -> task<> {
+                for (int i = 0; i < 3; ++i) co_await to.send(i);
+            },
+            std::move(tx));
         s.spawn([&]() -> task<> {
             auto guard = co_await lock.lock();
             co_await sleep_for(1ms);
@@ -47,8 +49,7 @@ task<> busy_program(simulation&) {
         });
         co_await spawn_blocking([] {});
         co_await timeout(1s, sleep_for(2ms));
-        while (co_await rx.recv()) {
-        }
+        while (co_await rx.recv()) {}
     });
 }
 
@@ -67,13 +68,14 @@ TEST(StopEverywhere, SeedsGiveOtherPlaces) {
 
 TEST(StopEverywhere, AProgramThatLeavesSomethingBehindIsFound) {
     int open = 0;
-    auto result = stop_everywhere({.check = [&] { return open == 0 ? std::string{} : std::to_string(std::exchange(open, 0)) + " are open"; }},
-                                  [&](simulation&) -> task<> {
-                                      ++open;
-                                      co_await sleep_for(1ms);
-                                      co_await yield();
-                                      --open;  // not reached when it is stopped
-                                  });
+    auto result = stop_everywhere(
+        {.check = [&] { return open == 0 ? std::string{} : std::to_string(std::exchange(open, 0)) + " are open"; }},
+        [&](simulation&) -> task<> {
+            ++open;
+            co_await sleep_for(1ms);
+            co_await yield();
+            --open;  // not reached when it is stopped
+        });
     ASSERT_TRUE(result.failure);
     EXPECT_EQ(result.failure->kind, failure_kind::check);
     EXPECT_EQ(result.failure->what, "stopped after step 1: 1 are open");
@@ -103,23 +105,24 @@ TEST(StopEverywhere, LosesNoMessage) {
         rest.reset();
         return messages->complaint();
     };
-    auto result = stop_everywhere({.sim = {.how = interleaving::mixed}, .seeds = 20, .check = drained}, [&](simulation&) -> task<> {
-        messages = std::make_unique<ledger>();
-        auto [tx, rx] = channel<ledger::message>(2);
-        rest = std::make_unique<receiver<ledger::message>>(std::move(rx));
-        co_await with_scope([&](scope& s) -> task<> {
-            auto produce = [&](sender<ledger::message> to) -> task<> {
-                for (int n = 0; n < 4; ++n) {
-                    auto one = messages->make();
-                    auto id = one.id();
-                    if (co_await to.send(std::move(one)) == send_status::sent) messages->sent(id);
-                }
-            };
-            s.spawn(produce, tx);
-            s.spawn(produce, std::move(tx));
-            while (auto got = co_await rest->recv()) messages->received(std::move(*got));
+    auto result =
+        stop_everywhere({.sim = {.how = interleaving::mixed}, .seeds = 20, .check = drained}, [&](simulation&) -> task<> {
+            messages = std::make_unique<ledger>();
+            auto [tx, rx] = channel<ledger::message>(2);
+            rest = std::make_unique<receiver<ledger::message>>(std::move(rx));
+            co_await with_scope([&](scope& s) -> task<> {
+                auto produce = [&](sender<ledger::message> to) -> task<> {
+                    for (int n = 0; n < 4; ++n) {
+                        auto one = messages->make();
+                        auto id = one.id();
+                        if (co_await to.send(std::move(one)) == send_status::sent) messages->sent(id);
+                    }
+                };
+                s.spawn(produce, tx);
+                s.spawn(produce, std::move(tx));
+                while (auto got = co_await rest->recv()) messages->received(std::move(*got));
+            });
         });
-    });
     EXPECT_FALSE(result.failure) << result.failure->text();
     EXPECT_GT(result.places, 200U);
 }
@@ -173,11 +176,12 @@ TEST(FailEverywhere, SpawnedTasksBranchesAndGeneratorsFailLikeFunctions) {
             seen.insert("spawned");
         }
         try {
-            co_await when_all([]() -> task<int> {
-                co_await sleep_for(1ms);
-                co_return 1;
-            }(),
-                              []() -> task<> { co_await sleep_for(2ms); }());
+            co_await when_all(
+                []() -> task<int> {
+                    co_await sleep_for(1ms);
+                    co_return 1;
+                }(),
+                []() -> task<> { co_await sleep_for(2ms); }());
         } catch (const injected_failure&) {
             seen.insert("branch");
         }

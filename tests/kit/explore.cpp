@@ -49,11 +49,12 @@ failed_run failure_of(run_outcome&& out, std::uint64_t seed) {
 class seed_at_abort {
 public:
     seed_at_abort() {
-        struct sigaction own {};
+        struct sigaction own{};
         own.sa_handler = [](int) {
             char line[160];
-            int n = std::snprintf(line, sizeof line, "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n",
-                                  static_cast<unsigned long long>(current.load(std::memory_order_relaxed)));
+            int n =
+                std::snprintf(line, sizeof line, "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n",
+                              static_cast<unsigned long long>(current.load(std::memory_order_relaxed)));
             static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
         };
         own.sa_flags = static_cast<int>(SA_RESETHAND);  // abort() raises it again, and then it ends the process
@@ -66,7 +67,7 @@ public:
     inline static std::atomic<std::uint64_t> current{0};
 
 private:
-    struct sigaction before_ {};
+    struct sigaction before_{};
 };
 
 /// The seeds [first, first + count), every `stride`th. Nothing is made simpler here.
@@ -132,7 +133,8 @@ exploration run_in_children(const explore_options& options, const program& run) 
         ::close(c.pipe);
         int status = 0;
         ::waitpid(c.pid, &status, 0);
-        if (!told) throw std::runtime_error("belay: explore: a child died; run it with processes = 1 to see the seed and the cause");
+        if (!told)
+            throw std::runtime_error("belay: explore: a child died; run it with processes = 1 to see the seed and the cause");
         all.runs += message.runs;
         all.steps += message.steps;
         if (message.failed != 0) first_failed = first_failed == 0 ? message.failed : std::min(first_failed, message.failed);

@@ -82,7 +82,8 @@ struct run_outcome {
 /// One run, and all that is looked at after it.
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check);
 /// Leaves out what it can; `budget` counts down.
-void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check, std::size_t budget);
+void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check,
+              std::size_t budget);
 /// The run with its steps.
 void add_trace(failed_run& failure, simulation_options options, const program& run, const verdict& check);
 

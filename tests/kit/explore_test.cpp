@@ -1,6 +1,7 @@
 // Programs with known mistakes, which must be found, made simple, and repeated.
 #include <belay/tests/kit/explore.hpp>
 
+#include <gtest/gtest-spi.h>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
@@ -10,7 +11,6 @@
 #include <belay/sync/mutex.hpp>
 #include <belay/sync/sync_mutex.hpp>
 #include <belay/tests/kit/gtest.hpp>
-#include <gtest/gtest-spi.h>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -141,8 +141,9 @@ TEST(Explore, ADeadlockIsFound) {
 
 TEST(Explore, WhatAnExpectationOfOnesOwnFindsIsAFailure) {
     int runs = 0;
-    auto result = explore({.seeds = 10, .check = [&]() -> std::string { return ++runs == 4 ? "the fourth" : ""; }, .shrink = false},
-                          [](simulation&) -> task<> { co_return; });
+    auto result =
+        explore({.seeds = 10, .check = [&]() -> std::string { return ++runs == 4 ? "the fourth" : ""; }, .shrink = false},
+                [](simulation&) -> task<> { co_return; });
     ASSERT_TRUE(result.failure);
     EXPECT_EQ(result.failure->kind, failure_kind::check);
     EXPECT_EQ(result.failure->what, "the fourth");
@@ -188,10 +189,11 @@ TEST(Explore, AProgramThatIsNotDeterministicIsToldSo) {
 }
 
 TEST(ExploreDeathTest, ARunThatEndsTheProcessTellsItsSeed) {
-    EXPECT_DEATH(explore({.seeds = 3, .sim = {.seed = 77}}, [](simulation&) -> task<> {
-        std::abort();
-        co_return;
-    }),
+    EXPECT_DEATH(explore({.seeds = 3, .sim = {.seed = 77}},
+                         [](simulation&) -> task<> {
+                             std::abort();
+                             co_return;
+                         }),
                  "BELAY_SEED=77");
 }
 
@@ -200,9 +202,11 @@ TEST(ExploreDeathTest, ARunThatEndsTheProcessTellsItsSeed) {
 BELAY_TEST_SIM(BelayTestSim, RunsTheBodyUnderManySeeds, .seeds = 20) {
     auto [tx, rx] = channel<int>(1);
     co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([](sender<int> to) -> task<> {
-            for (int i = 0; i < 3; ++i) CO_ASSERT_EQ(co_await to.send(i), send_status::sent);
-        }, std::move(tx));
+        s.spawn(
+            [](sender<int> to) -> task<> {
+                for (int i = 0; i < 3; ++i) CO_ASSERT_EQ(co_await to.send(i), send_status::sent);
+            },
+            std::move(tx));
         int next = 0;
         while (auto got = co_await rx.recv()) EXPECT_EQ(*got, next++);
         CO_ASSERT_EQ(next, 3);
@@ -298,11 +302,12 @@ TEST(BelayTest, FailsForWhatIsLeft) {
 }
 
 TEST(BelayTestDeathTest, ABodyThatHangsIsEndedWithItsTasks) {
-    EXPECT_DEATH(run_test([]() -> task<> {
-        event never;
-        co_await never.wait();
-    },
-                          {.limit = std::chrono::seconds{1}}),
+    EXPECT_DEATH(run_test(
+                     []() -> task<> {
+                         event never;
+                         co_await never.wait();
+                     },
+                     {.limit = std::chrono::seconds{1}}),
                  "has not ended after 1 s.*task 1, spawned at .*waits on event");
 }
 

@@ -6,6 +6,7 @@
 //         CO_ASSERT_EQ(co_await read_line(b), "hello");
 //     }
 //     BELAY_TEST_SIM(Transfer, LosesNoMoney) { ... }            // under many seeds, see explore.hpp
+//     BELAY_TEST_EVERYWHERE(Transfer, MayBeStopped) { ... }     // and stopped, and failing, at each await, see everywhere.hpp
 //     BELAY_TEST_SIM(Transfer, Slowly, .seeds = 10, .sim = {.max_steps = 1'000'000}) { ... }
 //
 // The body is a coroutine: it awaits, and the test ends when it does. EXPECT_* may be used in it as always; ASSERT_* contain a `return` and
@@ -17,16 +18,21 @@
 
 #include <gtest/gtest.h>
 
-#define BELAY_TEST(suite, name)                                                                     \
-    static ::belay::task<> belay_body_of_##suite##_##name();                                        \
-    TEST(suite, name) { ::belay::kit::run_test([] { return belay_body_of_##suite##_##name(); }); }  \
+#define BELAY_TEST(suite, name)                                                  \
+    static ::belay::task<> belay_body_of_##suite##_##name();                     \
+    TEST(suite, name) {                                                          \
+        ::belay::kit::run_test([] { return belay_body_of_##suite##_##name(); }); \
+    }                                                                            \
     static ::belay::task<> belay_body_of_##suite##_##name()
 
-#define BELAY_TEST_SIM(suite, name, ...)                                                            \
-    static ::belay::task<> belay_body_of_##suite##_##name(::belay::simulation&);                    \
-    TEST(suite, name) {                                                                             \
-        ::belay::kit::run_simulated_test({__VA_ARGS__}, belay_body_of_##suite##_##name);            \
-    }                                                                                               \
+#define BELAY_TEST_SIM(suite, name, ...)                                                                   \
+    static ::belay::task<> belay_body_of_##suite##_##name(::belay::simulation&);                           \
+    TEST(suite, name) { ::belay::kit::run_simulated_test({__VA_ARGS__}, belay_body_of_##suite##_##name); } \
+    static ::belay::task<> belay_body_of_##suite##_##name([[maybe_unused]] ::belay::simulation& sim)
+
+#define BELAY_TEST_EVERYWHERE(suite, name, ...)                                                             \
+    static ::belay::task<> belay_body_of_##suite##_##name(::belay::simulation&);                            \
+    TEST(suite, name) { ::belay::kit::run_everywhere_test({__VA_ARGS__}, belay_body_of_##suite##_##name); } \
     static ::belay::task<> belay_body_of_##suite##_##name([[maybe_unused]] ::belay::simulation& sim)
 
 #define BELAY_CO_FATAL_FAILURE_(message) co_return GTEST_MESSAGE_(message, ::testing::TestPartResult::kFatalFailure)
@@ -53,13 +59,13 @@
 #define CO_EXPECT_GE(a, b) EXPECT_GE(a, b)
 
 /// The statement, which may await, throws this type of exception.
-#define CO_EXPECT_THROW(statement, type)                                                            \
-    do {                                                                                            \
-        bool belay_threw = false;                                                                   \
-        try {                                                                                       \
-            statement;                                                                              \
-        } catch (const type&) {                                                                     \
-            belay_threw = true;                                                                     \
-        }                                                                                           \
-        EXPECT_TRUE(belay_threw) << #statement " did not throw " #type;                             \
+#define CO_EXPECT_THROW(statement, type)                                \
+    do {                                                                \
+        bool belay_threw = false;                                       \
+        try {                                                           \
+            statement;                                                  \
+        } catch (const type&) {                                         \
+            belay_threw = true;                                         \
+        }                                                               \
+        EXPECT_TRUE(belay_threw) << #statement " did not throw " #type; \
     } while (false)

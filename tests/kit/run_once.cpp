@@ -95,7 +95,8 @@ run_outcome run_once(const simulation_options& options, const program& run, cons
         } catch (const task_stopped&) {
             out.stopped = true;
         } catch (const simulation_error& error) {
-            fail(error.why() == simulation_error::cause::deadlock ? failure_kind::deadlock : failure_kind::too_many_steps, error.what());
+            fail(error.why() == simulation_error::cause::deadlock ? failure_kind::deadlock : failure_kind::too_many_steps,
+                 error.what());
         } catch (...) {
             fail(failure_kind::error, "the program threw: " + text_of(std::current_exception()));
         }

@@ -10,7 +10,8 @@ namespace detail {
 
 // Delta debugging (Zeller and Hildebrandt, TSE 2002), by leaving out: first all choices, then halves, quarters and so on, at last
 // single ones, until none can be left out by itself. What stays is what has to interfere for the program to fail.
-void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check, std::size_t budget) {
+void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check,
+              std::size_t budget) {
     simulation_options own = options;
     own.trace = false;
     auto fails = [&](const sim_schedule& candidate) {
@@ -77,8 +78,8 @@ std::string failed_run::text() const {
     if (!all.ends_with('\n')) all += '\n';
     std::string how = schedule.to_string();
     all += "seed " + std::to_string(seed) + ", " + std::to_string(steps) + " steps; " + std::to_string(schedule.choices.size()) +
-           " of " + std::to_string(choices_before) + " choices are needed for it\nrepeat it with BELAY_SEED=" + std::to_string(seed) +
-           " BELAY_SCHEDULE=\"" + how + "\"\n";
+           " of " + std::to_string(choices_before) +
+           " choices are needed for it\nrepeat it with BELAY_SEED=" + std::to_string(seed) + " BELAY_SCHEDULE=\"" + how + "\"\n";
     if (trace.empty()) return all;
     all += "its steps (>: at which somebody interfered):\n";
     constexpr std::size_t most = 200;

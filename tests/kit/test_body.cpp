@@ -50,8 +50,9 @@ private:
         std::unique_lock guard(lock_);
         if (changed_.wait_for(guard, limit, [this] { return done_; })) return;
         const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-        std::fprintf(stderr, "belay: the test %s.%s has not ended after %lld s. Its tasks:\n%s", test != nullptr ? test->test_suite_name() : "?",
-                     test != nullptr ? test->name() : "?", static_cast<long long>(limit.count()), tasks_of(of).c_str());
+        std::fprintf(stderr, "belay: the test %s.%s has not ended after %lld s. Its tasks:\n%s",
+                     test != nullptr ? test->test_suite_name() : "?", test != nullptr ? test->name() : "?",
+                     static_cast<long long>(limit.count()), tasks_of(of).c_str());
         std::abort();
     }
     static std::string tasks_of(runtime& of) {
@@ -64,7 +65,8 @@ private:
             auto epoch = w->epoch();
             if ((epoch & 1U) == 0 || !belay::detail::snapshot_running(*w, epoch, task)) continue;
             text += "  worker " + std::to_string(w->index()) + " runs task " + std::to_string(task.id) + ' ' + task.name.data();
-            if (task.depth != 0) text += std::string{" at "} + task.stack[0].file_name() + ':' + std::to_string(task.stack[0].line());
+            if (task.depth != 0)
+                text += std::string{" at "} + task.stack[0].file_name() + ':' + std::to_string(task.stack[0].line());
             text += '\n';
         }
         return text;
@@ -126,7 +128,11 @@ runtime& test_runtime() {
     return *rt;
 }
 
-void run_simulated_test(const explore_options& options, const program& body) {
+namespace {
+
+/// Calls `runs` with options for which what EXPECT_* finds is a verdict on the run, in place of a failure of the test.
+template <class F>
+auto with_expectations(const explore_options& options, F runs) {
     using reporter = ::testing::ScopedFakeTestPartResultReporter;
     explore_options own = options;
     ::testing::TestPartResultArray found;
@@ -136,17 +142,27 @@ void run_simulated_test(const explore_options& options, const program& body) {
         for (int i = std::exchange(before_run, found.size()); i < found.size(); ++i) {
             const auto& result = found.GetTestPartResult(i);
             if (!result.failed()) continue;
-            text += std::string{result.file_name() != nullptr ? result.file_name() : "?"} + ':' + std::to_string(result.line_number()) +
-                    ": " + result.message() + '\n';
+            text += std::string{result.file_name() != nullptr ? result.file_name() : "?"} + ':' +
+                    std::to_string(result.line_number()) + ": " + result.message() + '\n';
         }
-        return text.empty() && options.check ? options.check() : text;
+        std::string more = options.check ? options.check() : "";  // always: it may have something to reset
+        return text.empty() ? more : text;
     };
-    exploration result;
-    {
-        reporter kept{reporter::INTERCEPT_ONLY_CURRENT_THREAD, &found};
-        result = explore(own, body);
-    }
+    reporter kept{reporter::INTERCEPT_ONLY_CURRENT_THREAD, &found};
+    return runs(own);
+}
+
+}  // namespace
+
+void run_simulated_test(const explore_options& options, const program& body) {
+    auto result = with_expectations(options, [&](const explore_options& own) { return explore(own, body); });
     if (result.failure) ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
+}
+
+examination run_everywhere_test(const explore_options& options, const program& body) {
+    auto result = with_expectations(options, [&](const explore_options& own) { return examine(own, body); });
+    if (result.failure) ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
+    return result;
 }
 
 }  // namespace belay::kit

@@ -3,6 +3,7 @@
 
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/task.hpp>
+#include <belay/tests/kit/everywhere.hpp>
 #include <belay/tests/kit/explore.hpp>
 
 #include <chrono>
@@ -26,5 +27,7 @@ runtime& test_runtime();
 /// Explores the body. What EXPECT_* finds in a run fails that run; the failures of the simplest run that was found are told, with its
 /// schedule.
 void run_simulated_test(const explore_options& options, const program& body);
+/// The same, and stops it and lets it fail everywhere: see examine() in everywhere.hpp.
+examination run_everywhere_test(const explore_options& options, const program& body);
 
 }  // namespace belay::kit

@@ -203,7 +203,8 @@ TEST_F(Simulation, TheSameSeedGivesTheSameRun) {
 TEST_F(Simulation, DifferentSeedsGiveAllInterleavings) {
     auto texts = results(2'000, [](simulation& sim) { return sim.block_on(two_writers); }, {.how = interleaving::uniform});
     EXPECT_EQ(texts.size(), 20U) << "6 over 3";
-    auto by_priority = results(2'000, [](simulation& sim) { return sim.block_on(two_writers); }, {.how = interleaving::pct, .expected_steps = 12});
+    auto by_priority = results(2'000, [](simulation& sim) { return sim.block_on(two_writers); },
+                               {.how = interleaving::pct, .expected_steps = 12});
     EXPECT_GE(by_priority.size(), 10U);
     EXPECT_TRUE(by_priority.contains("aaabbb"));
     EXPECT_TRUE(by_priority.contains("bbbaaa"));
@@ -356,9 +357,7 @@ TEST_F(Simulation, BlockingFunctionsEndInTheOrderOfTheSeed) {
     auto program = [](simulation& sim) {
         return sim.block_on([]() -> task<std::string> {
             std::string order;
-            auto call = [](std::string& to, char what) -> task<> {
-                co_await spawn_blocking([&to, what] { to += what; });
-            };
+            auto call = [](std::string& to, char what) -> task<> { co_await spawn_blocking([&to, what] { to += what; }); };
             co_await when_all(call(order, 'a'), call(order, 'b'), call(order, 'c'));
             co_return order;
         });
