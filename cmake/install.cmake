@@ -13,10 +13,19 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/belay.hpp")
     install(FILES belay.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/belay)
 endif()
 
+if(TARGET belay_test_kit)
+    install(DIRECTORY tests/kit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/belay/tests
+        FILES_MATCHING PATTERN "*.hpp" PATTERN planted EXCLUDE)
+endif()
+
 set(belay_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/belay)
 install(TARGETS belay belay_asio belay_prometheus belay_guard belay_guard_preload EXPORT belayTargets
     OBJECTS DESTINATION ${CMAKE_INSTALL_LIBDIR}/belay)
 install(EXPORT belayTargets NAMESPACE belay:: DESTINATION ${belay_package_dir})
+if(TARGET belay_test_kit)  # by itself, because only who asks for it needs GoogleTest
+    install(TARGETS belay_test_kit EXPORT belayTestKitTargets)
+    install(EXPORT belayTestKitTargets NAMESPACE belay:: DESTINATION ${belay_package_dir})
+endif()
 configure_package_config_file(cmake/belayConfig.cmake.in "${PROJECT_BINARY_DIR}/package/belayConfig.cmake"
     INSTALL_DESTINATION ${belay_package_dir})
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/belayConfigVersion.cmake" COMPATIBILITY SameMinorVersion)

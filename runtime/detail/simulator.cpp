@@ -315,7 +315,7 @@ void simulator::note(const item& next, unsigned worker_index) {
     if (next.what == kind::task) {
         const promise_base* frame = next.task->leaf;
         while (frame != nullptr && frame->parent != nullptr && is_own_code(frame->site)) frame = frame->parent;
-        if (frame != nullptr) step.place = frame->site;
+        step.place = frame != nullptr ? frame->site : std::source_location{};  // it begins: where it was spawned is no news
     }
     trace_.push_back(step);
 }

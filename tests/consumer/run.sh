@@ -27,6 +27,7 @@ echo "-- find_package"
 "$cmake" --build "$work/build"
 "$work/build/consumer"
 "$work/build/guarded"
+"$work/build/tested"
 
 echo "-- pkg-config"
 export PKG_CONFIG_PATH=$library_dir/pkgconfig

@@ -13,6 +13,7 @@
 // may not: CO_ASSERT_* are the same for coroutines that return task<>.
 #pragma once
 
+#include <belay/io/sim_network.hpp>
 #include <belay/tests/kit/explore.hpp>
 #include <belay/tests/kit/test_body.hpp>
 

@@ -67,7 +67,11 @@ std::string line_of(const sim_step& step, std::size_t number) {
     line += step.what;
     if (step.task != 0) line += (std::string_view{step.what} == "task" ? " " : " of task ") + std::to_string(step.task);
     if (step.name[0] != '\0') line += std::string{" \""} + step.name.data() + '"';
-    if (step.place.line() != 0) line += " goes on at " + place(step.place);
+    if (step.place.line() != 0) {
+        line += " goes on at " + place(step.place);
+    } else if (std::string_view{step.what} == "task") {
+        line += " begins";
+    }
     return line;
 }
 
