@@ -188,9 +188,11 @@ TEST_F(Boundary, LosersOfEveryKindAreAwaitedAndSayNothing) {
 
 TEST_F(Boundary, ALosersCleanupAndShieldAreAwaitedAndItsValueIsKept) {
     gate begun;
+    gate lost;
     rt.block_on([&]() -> task<> {
         std::atomic<int> cleaned{0};
         auto cleanup = [&]() -> task<> {
+            lost.open();
             co_await sleep_for(1ms);
             ++cleaned;
         };
@@ -198,8 +200,9 @@ TEST_F(Boundary, ALosersCleanupAndShieldAreAwaitedAndItsValueIsKept) {
             begun.open();
             co_await never();
         };
-        auto slow = []() -> task<int> {
-            co_await sleep_for(2ms);
+        auto slow = [&]() -> task<int> {
+            co_await lost.wait();
+            co_await sleep_for(1ms);
             co_return 9;
         };
         auto won = co_await when_any(begun.wait(), shield(slow()), finally(waits(), cleanup));
