@@ -53,11 +53,12 @@ void messages(benchmark::State& state) {
         sim.block_on([&]() -> belay::task<> {
             auto [tx, rx] = belay::channel<int>(8);
             co_await belay::with_scope([&](belay::scope& s) -> belay::task<> {
-                s.spawn([](belay::sender<int> to) -> belay::task<> {
-                    for (int i = 0; i < batch; ++i) co_await to.send(i);
-                }, std::move(tx));
-                while (co_await rx.recv()) {
-                }
+                s.spawn(
+                    [](belay::sender<int> to) -> belay::task<> {
+                        for (int i = 0; i < batch; ++i) co_await to.send(i);
+                    },
+                    std::move(tx));
+                while (co_await rx.recv()) {}
             });
         });
     }

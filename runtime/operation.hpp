@@ -105,7 +105,16 @@ protected:
     }
 
 private:
-    bool withdraw_stopped(record& rec) noexcept;  // cold: true when the record was queued as stopped
+    /// True when the record was queued as stopped.
+    [[gnu::noinline, gnu::cold]] bool withdraw_stopped(record& rec) noexcept {
+        auto mine = reinterpret_cast<std::uintptr_t>(this);
+        // acq_rel, against stop_walk::add: either we take the operation back, or the stopper has it and asks it to stop; then it
+        // has to be started, so that it can end.
+        if (!rec.slot.compare_exchange_strong(mine, record::completed, std::memory_order_acq_rel)) return false;
+        rec.set_stopped();
+        schedule(rec);
+        return true;
+    }
 
     record* rec_ = nullptr;
 };

@@ -21,16 +21,6 @@
 namespace belay {
 namespace detail {
 
-bool operation::withdraw_stopped(record& rec) noexcept {
-    auto mine = reinterpret_cast<std::uintptr_t>(this);
-    // acq_rel, against stop_walk::add: either we take the operation back, or the stopper has it and asks it to stop; then it
-    // has to be started, so that it can end.
-    if (!rec.slot.compare_exchange_strong(mine, record::completed, std::memory_order_acq_rel)) return false;
-    rec.set_stopped();
-    schedule(rec);
-    return true;
-}
-
 void operation::waits_for(wait_sources& out) { out.outside(); }
 
 std::size_t worker_count(const runtime_core& core) noexcept { return core.regular_workers; }

@@ -47,10 +47,10 @@ protected:
     /// Nothing that the program made outlives it, whatever happens to it.
     void expect_clean(const kit::program& run, std::size_t least_stops = 5) {
         auto all = kit::run_everywhere_test({.check = [this]() -> std::string {
-                                     int left = std::exchange(living.count, 0);
-                                     return left == 0 ? "" : std::to_string(left) + " objects were not destroyed";
-                                 }},
-                                run);
+                                                int left = std::exchange(living.count, 0);
+                                                return left == 0 ? "" : std::to_string(left) + " objects were not destroyed";
+                                            }},
+                                            run);
         EXPECT_GE(all.stops, least_stops);
     }
     task<int> work(std::chrono::microseconds time, int result) {
@@ -158,7 +158,9 @@ TEST_F(SimulatedTasks, ACleanupRunsHoweverTheWorkEnds) {
     int begun = 0;
     int cleaned = 0;
     // More cleanups than works: of a task that is stopped already the work is left out.
-    auto missing = [&]() -> std::string { return std::exchange(begun, 0) <= std::exchange(cleaned, 0) ? "" : "a cleanup is missing"; };
+    auto missing = [&]() -> std::string {
+        return std::exchange(begun, 0) <= std::exchange(cleaned, 0) ? "" : "a cleanup is missing";
+    };
     auto program = [&](simulation&) -> task<> {
         for (int i = 0; i < 2; ++i) {
             co_await finally(
@@ -227,7 +229,9 @@ TEST_F(SimulatedTasks, RetriesEndWithTheirWork) {
 TEST_F(SimulatedTasks, BlockingFunctionsEndOrAreNeverBegun) {
     int began = 0;
     int ended = 0;
-    auto cut_short = [&]() -> std::string { return std::exchange(began, 0) == std::exchange(ended, 0) ? "" : "a function was cut short"; };
+    auto cut_short = [&]() -> std::string {
+        return std::exchange(began, 0) == std::exchange(ended, 0) ? "" : "a function was cut short";
+    };
     auto program = [&](simulation&) -> task<> {
         auto call = [&]() -> task<int> {
             co_return co_await spawn_blocking([&](std::stop_token) {
@@ -243,17 +247,19 @@ TEST_F(SimulatedTasks, BlockingFunctionsEndOrAreNeverBegun) {
 }
 
 TEST_F(SimulatedTasks, StopsBecomeWhatTheBoundarySays) {
-    expect_clean([this](simulation&) -> task<> {
-        auto nothing = co_await stopped_as_optional([this]() -> task<int> {
-            co_await with_scope([&](scope& s) -> task<int> {
-                s.request_stop();
-                co_return co_await work(1h, 1);
-            });
-            co_return 1;
-        }());
-        static_cast<void>(nothing);
-        EXPECT_EQ(living.count, 0);
-    }, 2);
+    expect_clean(
+        [this](simulation&) -> task<> {
+            auto nothing = co_await stopped_as_optional([this]() -> task<int> {
+                co_await with_scope([&](scope& s) -> task<int> {
+                    s.request_stop();
+                    co_return co_await work(1h, 1);
+                });
+                co_return 1;
+            }());
+            static_cast<void>(nothing);
+            EXPECT_EQ(living.count, 0);
+        },
+        2);
 }
 
 }  // namespace

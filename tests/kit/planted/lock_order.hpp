@@ -28,7 +28,8 @@ inline task<> lock_order(simulation&) {
     std::array<account, 5> bank;
     co_await with_scope([&](scope& s) -> task<> {
         // A ring of payments, one of which goes back.
-        for (std::size_t i = 0; i + 1 < bank.size(); ++i) s.spawn([&, i]() -> task<> { co_await transfer(bank[i], bank[i + 1], 10); });
+        for (std::size_t i = 0; i + 1 < bank.size(); ++i)
+            s.spawn([&, i]() -> task<> { co_await transfer(bank[i], bank[i + 1], 10); });
         s.spawn([&]() -> task<> { co_await transfer(bank[3], bank[2], 5); });
         co_return;
     });

@@ -34,9 +34,11 @@ inline task<> lost_message(simulation&) {
         while (auto got = co_await counted(rx, lock, count)) sum += *got;
     };
     co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([](sender<int> to) -> task<> {
-            for (int i = 1; i <= messages; ++i) co_await to.send(i);
-        }, std::move(tx));
+        s.spawn(
+            [](sender<int> to) -> task<> {
+                for (int i = 1; i <= messages; ++i) co_await to.send(i);
+            },
+            std::move(tx));
         s.spawn([&]() -> task<> {  // somebody who looks at the count, now and then
             for (int i = 0; i < 3; ++i) {
                 co_await yield();
