@@ -55,7 +55,14 @@ std::optional<simulation_error> simulation::drive(const bool& done) {
     if (sim_.runs()) detail::misuse("block_on() was called inside a task of the same simulation: write co_await instead");
     if (detail::this_thread_clock() != &sim_.clock())
         detail::misuse("a simulation was driven by another thread than the one that made it");
-    auto ended = sim_.run(done, max_steps_);
+    detail::simulator::ending ended{};
+    try {
+        ended = sim_.run(done, max_steps_);
+    } catch (...) {
+        sim_.give_up();  // what the tasks refer to may go now
+        program_ = nullptr;
+        throw;
+    }
     if (ended == detail::simulator::ending::done) {
         program_ = nullptr;
         return std::nullopt;
@@ -67,6 +74,7 @@ std::optional<simulation_error> simulation::drive(const bool& done) {
     text += tasks();
     stop_program();
     sim_.run(done, steps_to_end);
+    if (!done) sim_.give_up();  // what it refers to goes now
     program_ = nullptr;
     return simulation_error{stuck ? simulation_error::cause::deadlock : simulation_error::cause::too_many_steps, text};
 }

@@ -48,7 +48,7 @@ private:
 };
 
 /// Lives on the thread that makes it, which alone may use it; from the constructor to the destructor belay's clock on this thread is the
-/// simulation's, so it can have only one, and no other runtime can be driven on it. Its threads are simulated: block_in_place() runs its
+/// simulation's, so it can have only one, and no other runtime can be driven or shut down on it. Its threads are simulated: block_in_place() runs its
 /// function as it is, spawn_blocking runs its function on the same thread, whenever the seed says that it ends; such a function
 /// must not wait for a task.
 class simulation {
@@ -65,13 +65,14 @@ public:
     /// tasks are stopped, and if that does not end them they are leaked (promise 10). Not inside one of its tasks.
     template <class T>
     T block_on(task<T> root, std::source_location here = std::source_location::current()) {
-        auto record = std::make_unique<detail::simulated_root<T>>(root_scope(), std::move(root), here);
-        record->enter_scope();
-        program_ = record.get();
-        if (auto error = drive(record->done())) {
-            if (!record->done()) static_cast<void>(record.release());  // it is still among the tasks of the runtime
-            throw *error;
-        }
+        auto made = std::make_unique<detail::simulated_root<T>>(root_scope(), std::move(root), here);
+        made->enter_scope();
+        // From here on it is one of the runtime's tasks, and if it cannot be ended it stays that.
+        auto* record = made.release();
+        program_ = record;
+        auto error = drive(record->done());
+        if (record->done()) made.reset(record);
+        if (error) throw *error;
         return record->take_result();
     }
     template <std::invocable F>

@@ -40,7 +40,8 @@ struct simulation_options {
     /// Repeats a run: its choices instead of the seed's. `seed` still places tasks, so give that of the run.
     std::optional<sim_schedule> replay{};
     bool trace = false;  ///< keeps what each step did, see simulation::trace()
-    /// Called after each step, outside of all tasks, with the number of steps so far.
+    /// Called after each step, outside of all tasks, with the number of steps so far. What it throws comes out of block_on(), and ends the
+    /// simulation: no task runs any more.
     std::function<void(std::size_t)> on_step{};
     std::string name = "simulation";  ///< in reports
     std::string guardrails{};  ///< as in runtime_options. What only a watchdog could see is off

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -112,7 +113,19 @@ public:
 
 private:
     using result = std::optional<std::int32_t>;  // nothing: not yet
-    class happening;
+    /// Calls a function once its time has come.
+    class happening final : public belay::detail::sim_event {
+    public:
+        happening(network& of, const char* what, std::function<void()> then) : of_{of}, what_{what}, then_{std::move(then)} {}
+        void happen() noexcept override;
+        [[nodiscard]] const char* what() const noexcept override { return what_; }
+        std::list<happening>::iterator self;
+
+    private:
+        network& of_;
+        const char* what_;
+        std::function<void()> then_;
+    };
 
     socket* find(int fd) noexcept;
     socket* live(int fd) noexcept;
@@ -143,6 +156,7 @@ private:
     socket* listener_for(const endpoint& where);
 
     belay::detail::simulator& sim_;
+    std::list<happening> agenda_;  // what is still to happen; a simulation may end before
     std::vector<io_operation*> outside_;  // on descriptors of the operating system
     std::map<int, std::unique_ptr<socket>> sockets_;
     int next_fd_;

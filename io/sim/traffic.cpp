@@ -40,23 +40,16 @@ std::size_t total(const iovec* parts, std::size_t count) noexcept {
 
 }  // namespace
 
-/// Calls a function once its time has come.
-class network::happening final : public belay::detail::sim_event {
-public:
-    happening(const char* what, std::function<void()> then) : what_{what}, then_{std::move(then)} {}
-    void happen() noexcept override {
-        std::unique_ptr<happening> self{this};
-        then_();
-    }
-    [[nodiscard]] const char* what() const noexcept override { return what_; }
-
-private:
-    const char* what_;
-    std::function<void()> then_;
-};
+void network::happening::happen() noexcept {
+    auto then = std::move(then_);
+    of_.agenda_.erase(self);  // this
+    then();
+}
 
 void network::at(std::int64_t when_ns, const char* what, std::function<void()> then) {
-    sim_.post(*new happening{what, std::move(then)}, when_ns);
+    auto one = agenda_.emplace(agenda_.end(), *this, what, std::move(then));
+    one->self = one;
+    sim_.post(*one, when_ns);
 }
 
 bool network::injected(std::uint32_t rarity) { return rarity != 0 && sim_.choose(2, rarity) != 0; }

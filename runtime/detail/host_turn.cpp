@@ -86,6 +86,10 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
         misuse(
             "a local_runtime was used in a child process of fork(): what it waits for belongs to the parent. Make one in the "
             "child");
+    if (this_thread_clock() != nullptr)
+        misuse(
+            "a local_runtime was driven on a thread that has a simulation, whose clock is not the runtime's: destroy the simulation before, "
+            "or drive the runtime on another thread");
     auto self = static_cast<std::uint64_t>(::pthread_self());
     // acquire, pairs with the release in the destructor: what the last driver did to the worker is visible.
     if (core.driven_.exchange(true, std::memory_order_acquire)) {

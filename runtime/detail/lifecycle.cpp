@@ -8,6 +8,7 @@
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/runtime.hpp>
+#include <belay/runtime/task.hpp>  // misuse
 
 #include <unistd.h>
 
@@ -45,6 +46,10 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
         abandon(shared_from_this());
         return {};
     }
+    if (!sim && this_thread_clock() != nullptr)
+        misuse(
+            "a runtime was shut down on a thread that has a simulation, whose clock is not the runtime's: destroy the simulation before, "
+            "or shut the runtime down on another thread");
     std::unique_lock guard(shutdown_lock_);
     if (phase_ != phase::running) {
         drained_.wait(guard, [this] { return phase_ == phase::ended; });

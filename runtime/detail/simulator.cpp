@@ -109,6 +109,7 @@ bool simulator::run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&)) {
 
 /// False: nothing can happen any more, or nothing before the limit.
 bool simulator::step(std::int64_t limit_ns) {
+    if (given_up_) return false;
     for (collect(); ready_.empty(); collect())
         if (!advance(limit_ns)) return false;
     auto count = static_cast<std::uint32_t>(ready_.size());
@@ -223,6 +224,7 @@ std::uint64_t& simulator::priority_of(std::size_t i) noexcept {
 }
 
 std::uint32_t simulator::choose(std::uint32_t count, std::uint32_t rarity) {
+    if (count < 2) return 0;
     std::uint32_t proposed = 0;
     if (!log_.replays() && options_.how != interleaving::calm && choosing_.below(rarity) == 0)
         proposed = 1 + choosing_.below(count - 1);

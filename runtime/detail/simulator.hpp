@@ -64,6 +64,8 @@ public:
     /// For the shutdown: steps until `done` says so. False: the time has come, or nothing can happen any more.
     bool run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&));
     [[nodiscard]] bool runs() const noexcept { return running_; }
+    /// No step is made any more.
+    void give_up() noexcept { given_up_ = true; }
 
     /// Outside of all steps. The task that the last step has suspended, if a stop could end what it waits on: the function that waits fails with
     /// `error` when it goes on, unless what it waits for has happened by then. False: there is none, or it waits for tasks of its own.
@@ -158,6 +160,7 @@ private:
     std::uint64_t fingerprint_ = 14695981039346656037ULL;
     std::vector<sim_step> trace_;
     bool running_ = false;
+    bool given_up_ = false;
 };
 
 }  // namespace belay::detail

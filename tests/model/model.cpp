@@ -172,7 +172,8 @@ private:
             bool forced = stay && burst_ > longest_burst && (!others.empty() || !buffers.empty());
             if (stay && !forced) threads.push_back(running);
             if (!stay && running != nullptr && can_run(*running)) threads.push_back(running);
-            if (!stay || forced || preemptions_ < limits_.preemptions) threads.insert(threads.end(), others.begin(), others.end());
+            if (!stay || forced || preemptions_ < limits_.preemptions)
+                threads.insert(threads.end(), others.begin(), others.end());
             auto count = threads.size() + buffers.size();
             if (count == 0) {
                 bool all = std::ranges::all_of(fibers_.begin(), fibers_.begin() + static_cast<std::ptrdiff_t>(used_),

@@ -120,7 +120,9 @@ public:
         model::detail::drain();
         value_ = value;
     }
-    T exchange(T value, memory_order = memory_order_seq_cst) noexcept { return change([&](T) { return value; }); }
+    T exchange(T value, memory_order = memory_order_seq_cst) noexcept {
+        return change([&](T) { return value; });
+    }
     bool compare_exchange_strong(T& expected, T desired, memory_order = memory_order_seq_cst,
                                  memory_order = memory_order_seq_cst) noexcept {
         begin_change();
@@ -135,10 +137,18 @@ public:
                                memory_order failure = memory_order_seq_cst) noexcept {
         return compare_exchange_strong(expected, desired, success, failure);
     }
-    T fetch_add(T by, memory_order = memory_order_seq_cst) noexcept { return change([&](T v) { return static_cast<T>(v + by); }); }
-    T fetch_sub(T by, memory_order = memory_order_seq_cst) noexcept { return change([&](T v) { return static_cast<T>(v - by); }); }
-    T fetch_or(T by, memory_order = memory_order_seq_cst) noexcept { return change([&](T v) { return static_cast<T>(v | by); }); }
-    T fetch_and(T by, memory_order = memory_order_seq_cst) noexcept { return change([&](T v) { return static_cast<T>(v & by); }); }
+    T fetch_add(T by, memory_order = memory_order_seq_cst) noexcept {
+        return change([&](T v) { return static_cast<T>(v + by); });
+    }
+    T fetch_sub(T by, memory_order = memory_order_seq_cst) noexcept {
+        return change([&](T v) { return static_cast<T>(v - by); });
+    }
+    T fetch_or(T by, memory_order = memory_order_seq_cst) noexcept {
+        return change([&](T v) { return static_cast<T>(v | by); });
+    }
+    T fetch_and(T by, memory_order = memory_order_seq_cst) noexcept {
+        return change([&](T v) { return static_cast<T>(v & by); });
+    }
     operator T() const noexcept { return load(); }  // NOLINT: as std::atomic
 
 private:

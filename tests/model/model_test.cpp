@@ -89,8 +89,7 @@ TEST(Model, ASpinLoopEnds) {
     auto result = model::explore({.preemptions = 2}, [](model::run& r) {
         auto flag = std::make_shared<cell<bool>>(false);
         r.thread([=] {
-            while (!flag->load(std::memory_order_acquire)) {
-            }
+            while (!flag->load(std::memory_order_acquire)) {}
         });
         r.thread([=] { flag->store(true, std::memory_order_release); });
     });

@@ -35,7 +35,8 @@ struct shared {
 };
 
 /// With at most `preemptions` and `delays`, all interleavings.
-void expect_right(const model::limits& within, int pushed, const std::function<void(model::run&, std::shared_ptr<shared>)>& threads) {
+void expect_right(const model::limits& within, int pushed,
+                  const std::function<void(model::run&, std::shared_ptr<shared>)>& threads) {
     auto result = model::explore(within, [&](model::run& r) {
         auto all = std::make_shared<shared>();
         threads(r, all);

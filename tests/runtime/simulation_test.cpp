@@ -351,6 +351,52 @@ TEST_F(Simulation, AProgramMayBeStoppedAtAnyStep) {
     }
 }
 
+TEST_F(Simulation, WhatOnStepThrowsEndsTheSimulation) {
+    bool resumed = false;
+    {
+        auto throws = [](std::size_t step) {
+            if (step == 2) throw std::runtime_error("enough");
+        };
+        simulation sim{{.on_step = throws, .guardrails = "leak=off"}};
+        EXPECT_THROW(sim.block_on([&]() -> task<> {
+            co_await yield();
+            co_await yield();
+            co_await yield();
+            resumed = true;
+        }),
+                     std::runtime_error);
+        EXPECT_EQ(sim.shutdown(1s).abandoned, 1U) << "no task runs any more";
+    }
+    EXPECT_FALSE(resumed);
+}
+
+using SimulationDeathTest = Simulation;
+
+TEST_F(SimulationDeathTest, OtherRuntimesOnItsThreadAreRefused) {
+    EXPECT_DEATH(
+        {
+            runtime rt{{.workers = 1}};
+            simulation sim;
+            rt.shutdown(1s);
+        },
+        "a runtime was shut down on a thread that has a simulation");
+    EXPECT_DEATH(
+        {
+            simulation sim;
+            local_runtime{}.run_until([]() -> task<> { co_return; });
+        },
+        "a local_runtime was driven on a thread that has a simulation");
+    EXPECT_DEATH(
+        {
+            simulation sim;
+            sim.block_on([&]() -> task<> {
+                sim.block_on([]() -> task<> { co_return; });
+                co_return;
+            });
+        },
+        "block_on\\(\\) was called inside a task of the same simulation");
+}
+
 // ---- blocking functions ------------------------------------------------------------------------------------------
 
 TEST_F(Simulation, BlockingFunctionsEndInTheOrderOfTheSeed) {
