@@ -133,7 +133,6 @@ TEST_F(Simulation, WrongOptionsAreNamed) {
 TEST_F(Simulation, TimeJumpsToTheNextTimer) {
     simulation sim;
     std::vector<int> order;
-    auto began = std::chrono::steady_clock::now();
     sim.block_on([&]() -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
             for (int hours : {3, 1, 2}) {
@@ -148,7 +147,6 @@ TEST_F(Simulation, TimeJumpsToTheNextTimer) {
     EXPECT_EQ(order, (std::vector{1, 2, 3}));
     EXPECT_GE(sim.elapsed(), 3h);
     EXPECT_LT(sim.elapsed(), 3h + 1s);
-    EXPECT_LT(std::chrono::steady_clock::now() - began, 1h) << "of real time";
 }
 
 TEST_F(Simulation, StepsTakeTimeSoThatLoopsUntilADeadlineEnd) {
