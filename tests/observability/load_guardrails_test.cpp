@@ -89,6 +89,12 @@ struct gate {
 TEST(PoolSaturated, NamesThePoolAndTheTaskThatWaits) {
     test::captured_reports captured;
     gate first;
+    // On a busy machine the runtime's own pool may have to be reported too: its first thread may come late.
+    auto of_disks = [&] {
+        auto reports = captured.sink->of(guardrail::pool_saturated);
+        std::erase_if(reports, [](const report& r) { return r.what.find("\"disks\"") == r.what.npos; });
+        return reports;
+    };
     runtime rt{with_policy("all=log,stall=off,pool=log:1ms")};
     blocking_pool disks{rt, {.name = "disks", .max_threads = 1}};
     rt.block_on(with_scope([&](scope& s) -> task<> {
@@ -96,10 +102,12 @@ TEST(PoolSaturated, NamesThePoolAndTheTaskThatWaits) {
         while (!first.taken) co_await yield();
         s.spawn([&]() -> task<> { co_await disks.run([] {}); });
         // All workers sleep; the watchdog sees it nevertheless.
-        co_await spawn_blocking([&] { test::wait_for_reports(*captured.sink, 1); });
+        co_await spawn_blocking([&] {
+            while (of_disks().empty()) std::this_thread::yield();
+        });
         first.open = true;
     }));
-    auto reports = captured.sink->of(guardrail::pool_saturated);
+    auto reports = of_disks();
     ASSERT_EQ(reports.size(), 1U);
     EXPECT_EQ(test::missing_part(reports[0]), "");
     auto text = reports[0].to_text();
