@@ -7,7 +7,7 @@
 //
 // Inside a simulation every socket is of this network: the operating system sees none of them. (Its own descriptors, pipes or what a
 // signal_set has, are tried before each step and never waited for.) An address is a host: any address may
-// be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1, or from the host that
+// be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
 // connect_from() names. Links have two ends and are alike in both directions.
 #pragma once
 
@@ -63,6 +63,8 @@ public:
     void set_buffer(std::size_t bytes);
     /// Where connections come from that are made from now on.
     void connect_from(std::string_view host);
+    /// What io::resolve, and tcp_stream::connect with a name, find for it. No other name is known but "localhost", which is 127.0.0.1.
+    void add_host(std::string_view name, std::string_view address);
 
     /// Nothing arrives any more between the two, in either direction: what is sent waits, and a connect that nobody answers ends with ETIMEDOUT
     /// after 127 s.

@@ -197,13 +197,19 @@ void blocking_core::run_simulated(blocking_job& job) noexcept {
 
 bool blocking_core::has_simulated() const noexcept {
     std::scoped_lock guard(lock_);
-    return !queued_.empty();
+    return !queued_.empty() || running_ != 0;
 }
 
 std::size_t blocking_core::close(std::int64_t deadline_ns) noexcept {
     std::unique_lock guard(lock_);
     closed_ = true;
-    if (kind_.sim != nullptr) return running_;  // what has not ended by now never will
+    if (kind_.sim != nullptr) {
+        if (running_ != 0 && deadline_ns == no_deadline)
+            misuse(
+                "a blocking pool was destroyed while a simulation has functions of it under way: destroy it after the scope that uses "
+                "it");
+        return running_;  // what has not ended by now never will
+    }
     work_.notify_all();
     auto all_ended = [this] { return threads_ == 0; };
     if (deadline_ns == no_deadline) {

@@ -29,6 +29,11 @@ runtime_options of_the_core(const simulation_options& own) {
     return options;
 }
 
+void check_is_its_thread(const detail::simulator& sim) noexcept {
+    if (detail::this_thread_clock() != &sim.clock())
+        detail::misuse("a simulation was driven, shut down or destroyed by another thread than the one that made it");
+}
+
 void check_thread() {
     if (detail::this_worker() != nullptr)
         throw std::logic_error("belay: a simulation was made inside a task: it is driven by a thread of its own");
@@ -47,35 +52,34 @@ simulation::simulation(simulation_options options)
 }
 
 simulation::~simulation() {
+    check_is_its_thread(sim_);
     if (sim_.runs()) detail::misuse("a simulation was destroyed by one of its own tasks: let its host destroy it");
     core_->shutdown(std::chrono::nanoseconds{core_->shutdown_grace_ns});
 }
 
 std::optional<simulation_error> simulation::drive(const bool& done) {
     if (sim_.runs()) detail::misuse("block_on() was called inside a task of the same simulation: write co_await instead");
-    if (detail::this_thread_clock() != &sim_.clock())
-        detail::misuse("a simulation was driven by another thread than the one that made it");
-    detail::simulator::ending ended{};
-    try {
-        ended = sim_.run(done, max_steps_);
-    } catch (...) {
-        sim_.give_up();  // what the tasks refer to may go now
-        program_ = nullptr;
-        throw;
-    }
-    if (ended == detail::simulator::ending::done) {
-        program_ = nullptr;
-        return std::nullopt;
-    }
+    check_is_its_thread(sim_);
+    struct at_end {
+        simulation& self;
+        const bool& done;
+        ~at_end() {
+            self.program_ = nullptr;
+            if (!done) self.sim_.give_up();  // what it refers to may go now
+        }
+    } always{*this, done};
+    auto ended = sim_.run(done, max_steps_);
+    if (ended == detail::simulator::ending::done) return std::nullopt;
     bool stuck = ended == detail::simulator::ending::stuck;
     std::string text = stuck ? "belay: deadlock: nothing can happen any more, and these tasks have not ended:\n"
                              : "belay: the program has not ended after " + std::to_string(max_steps_) +
                                    " steps (simulation_options.max_steps); its tasks:\n";
     text += tasks();
+    if (stuck && sim_.looks_outside())
+        text +=
+            "  (some wait for a descriptor of the operating system, which a simulation only looks at and does not wait for)\n";
     stop_program();
     sim_.run(done, steps_to_end);
-    if (!done) sim_.give_up();  // what it refers to goes now
-    program_ = nullptr;
     return simulation_error{stuck ? simulation_error::cause::deadlock : simulation_error::cause::too_many_steps, text};
 }
 
@@ -88,6 +92,7 @@ bool simulation::stop_program() noexcept {
 bool simulation::fail_task(const std::exception_ptr& error) { return sim_.fail_last(error); }
 
 shutdown_report simulation::shutdown(std::chrono::nanoseconds grace) {
+    check_is_its_thread(sim_);
     if (sim_.runs()) detail::misuse("shutdown() of a simulation was called inside one of its tasks: let its host call it");
     return core_->shutdown(grace);
 }

@@ -50,7 +50,7 @@ private:
 /// Lives on the thread that makes it, which alone may use it; from the constructor to the destructor belay's clock on this thread is the
 /// simulation's, so it can have only one, and no other runtime can be driven or shut down on it. Its threads are simulated: block_in_place() runs its
 /// function as it is, spawn_blocking runs its function on the same thread, whenever the seed says that it ends; such a function
-/// must not wait for a task.
+/// must not wait for a task, nor for a stop: what its std::stop_token says does not change while it runs.
 class simulation {
 public:
     /// Throws std::invalid_argument, and std::logic_error on a thread that has a simulation, or is a worker.
@@ -61,8 +61,8 @@ public:
     ~simulation();
 
     /// Runs a task, or the task that a callable returns, and with it all others, until that task has ended. Returns its value, rethrows its
-    /// error, throws task_stopped if it was stopped, scope_closed after shutdown(), simulation_error if it can never end; then all
-    /// tasks are stopped, and if that does not end them they are leaked (promise 10). Not inside one of its tasks.
+    /// error, throws task_stopped if it was stopped, scope_closed after shutdown(), simulation_error if it can never end; then it is
+    /// stopped, and if that does not end it, it is leaked (promise 10) and no task runs any more. Not inside one of its tasks.
     template <class T>
     T block_on(task<T> root, std::source_location here = std::source_location::current()) {
         auto made = std::make_unique<detail::simulated_root<T>>(root_scope(), std::move(root), here);
@@ -83,9 +83,9 @@ public:
     }
     /// Stops the task that block_on() runs; for on_step, outside of all tasks. False: there is none.
     bool stop_program() noexcept;
-    /// For on_step: the function in which the last step has suspended a task fails with `error` at this await, unless what it waits for comes
-    /// first; its callers get the exception. False: the step has suspended none, or one that waits for tasks of its own.
-    /// A task<T> with a T of more than 64 KiB must not fail like that.
+    /// For on_step: the function in which the last step has suspended a task is destroyed at this await, as if `error` had come out of it and it had
+    /// not caught it; its callers get the exception. Not if what it waits for comes first. False: the step has suspended none, or a generator,
+    /// or one that waits for tasks of its own.
     bool fail_task(const std::exception_ptr& error);
 
     /// As in the other flavours: into the root scope, whose policy is `isolate`. They run inside block_on() and shutdown().

@@ -33,7 +33,11 @@ void sim_network::set_buffer(std::size_t bytes) {
     if (bytes == 0) throw std::invalid_argument("belay: sim_network::set_buffer: a connection must hold at least one byte");
     network_.buffer = bytes;
 }
-void sim_network::connect_from(std::string_view from) { network_.client = host(from); }
+void sim_network::connect_from(std::string_view from) {
+    std::string address = host(from);
+    (address.find(':') != address.npos ? network_.client_v6 : network_.client) = address;
+}
+void sim_network::add_host(std::string_view name, std::string_view address) { network_.hosts[std::string{name}] = host(address); }
 
 void sim_network::partition(std::string_view from, std::string_view to) {
     network_.cut[sim::network::between(host(from), host(to))] = true;
@@ -71,7 +75,8 @@ void network::reset_all(const std::string& host) {
 }
 
 std::size_t network::open_sockets() const noexcept {
-    return static_cast<std::size_t>(std::ranges::count_if(sockets_, [](const auto& entry) { return !entry.second->closed; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(sockets_, [](const auto& entry) { return !entry.second->closed && !entry.second->unborn; }));
 }
 
 std::size_t network::bytes_in_transit() const noexcept {

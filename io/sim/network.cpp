@@ -91,10 +91,12 @@ int network::pair(int ends[2]) noexcept {
     return 0;
 }
 
-bool network::is_taken(const endpoint& where) const {
+bool network::is_taken(const endpoint& where, bool shared) const {
     return std::ranges::any_of(sockets_, [&](const auto& entry) {
         const socket& s = *entry.second;
         if (s.closed || s.is != socket::state::listening || s.local.family() != where.family()) return false;
+        auto shares = s.options.find({SOL_SOCKET, SO_REUSEPORT});
+        if (shared && shares != s.options.end() && shares->second != 0) return false;
         if (where.is_unix()) return s.local == where;
         return s.local.port() == where.port() &&
                (any_address(s.local) || any_address(where) || s.local.address() == where.address());
@@ -107,7 +109,7 @@ int network::bind(int fd, const endpoint& where) noexcept {
     if (s->is != socket::state::fresh) return fail(EINVAL);
     endpoint wanted = where;
     if (!where.is_unix() && where.port() == 0) wanted = with_port(where, next_port_++);
-    if (is_taken(wanted)) return fail(EADDRINUSE);
+    if (is_taken(wanted, s->options[{SOL_SOCKET, SO_REUSEPORT}] != 0)) return fail(EADDRINUSE);
     s->local = wanted;
     return 0;
 }

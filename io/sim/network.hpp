@@ -32,7 +32,8 @@ inline constexpr int first_descriptor = 1 << 30;
 
 /// Something that arrives at a socket.
 struct packet {
-    enum class kind : std::uint8_t { data, end, reset };
+    /// open: the last of the three packets that make a connection; only now is there something to accept.
+    enum class kind : std::uint8_t { open, data, end, reset };
     kind what = kind::data;
     std::string bytes{};
 };
@@ -44,6 +45,7 @@ struct socket {
     endpoint local{};
     endpoint remote{};
     bool closed = false;  // by its owner; kept while operations on it are in flight
+    bool unborn = false;  // its first packet has not arrived, so nobody can have it yet
 
     // a listener
     std::deque<int> pending{};  // connections that nobody has accepted
@@ -57,11 +59,11 @@ struct socket {
     std::int64_t last_arrival_ns = 0;
     std::size_t held_back = 0;  // arrivals that a partition holds back
     bool end_arrived = false;
-    bool reset = false;
+    bool reset = false;  // nothing more comes or goes; what has arrived may still be read
     bool read_shut = false;
     bool write_shut = false;
     int connect_tries = 0;
-    int error = 0;  // SO_ERROR
+    int error = 0;  // SO_ERROR: told once
 
     std::deque<io_operation*> readers{};  // recv, recvmsg, read, accept
     std::deque<io_operation*> writers{};  // send, sendmsg, write, connect
@@ -104,6 +106,8 @@ public:
     std::map<std::pair<std::string, std::string>, bool> cut;
     std::size_t buffer = 64 * 1024;
     std::string client = "127.0.0.1";
+    std::string client_v6 = "::1";
+    std::map<std::string, std::string, std::less<>> hosts{{"localhost", "127.0.0.1"}};  // by name
     std::map<io_opcode, std::deque<int>> scripted;
     void release(const std::string& host, const std::string& other);
     void reset_all(const std::string& host);
@@ -145,14 +149,17 @@ private:
     void run_queue(std::deque<io_operation*>& queue, socket& s);
 
     void knock(int fd);
+    void answer(socket& s, int error);
     void send(socket& from, packet what);
+    void enqueue(socket& to, packet what, std::int64_t latency_ns);
+    std::optional<std::int32_t> told_error(socket& s) noexcept;
     void arrive(int fd);
     void take_in(socket& s, packet what);
     void break_off(socket& s);
     [[nodiscard]] std::size_t room_towards(const socket& from) noexcept;
     [[nodiscard]] const link_options& link(const socket& s) const;
     [[nodiscard]] bool is_cut(const socket& s) const;
-    [[nodiscard]] bool is_taken(const endpoint& where) const;
+    [[nodiscard]] bool is_taken(const endpoint& where, bool shared) const;
     socket* listener_for(const endpoint& where);
 
     belay::detail::simulator& sim_;

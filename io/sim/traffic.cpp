@@ -16,7 +16,7 @@
 namespace belay::io::sim {
 namespace {
 
-constexpr int most_tries = 7;  // of a connect: after 1, 3, 7 to 127 s, as Linux has it
+constexpr int most_tries = 7;  // further ones of a connect, so it ends after 127 s
 constexpr std::int64_t first_pause_ns = 1'000'000'000;
 constexpr std::size_t most_bytes = 0x7fff'f000;
 
@@ -139,18 +139,26 @@ network::result network::attempt(io_operation& op, socket& s) {
     return 0;
 }
 
+/// What a connection that was reset says: its error once.
+std::optional<std::int32_t> network::told_error(socket& s) noexcept {
+    if (!s.reset || s.error == 0) return std::nullopt;
+    return -std::exchange(s.error, 0);
+}
+
 network::result network::read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags) {
     if (s.is != socket::state::connected) return -ENOTCONN;
-    if (s.reset) return -ECONNRESET;
-    if (s.read_shut) return 0;
-    if (s.inbox.empty()) return s.end_arrived ? result{0} : std::nullopt;
-    if (injected(faults.reset)) {
+    if (s.inbox.empty()) {
+        if (s.end_arrived || s.read_shut) return 0;
+        if (auto error = told_error(s)) return error;
+        return s.reset ? result{0} : std::nullopt;
+    }
+    if (!s.reset && injected(faults.reset)) {
         break_off(s);
         return -ECONNRESET;
     }
     std::size_t bytes = std::min(total(parts, count), s.inbox.size());
     if (bytes > 1 && injected(faults.short_transfer))
-        bytes = 1 + sim_.choose(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)), 1);
+        bytes = 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
     std::size_t copied = 0;
     for (std::size_t i = 0; i < count && copied < bytes; ++i) {
         std::size_t part = std::min(parts[i].iov_len, bytes - copied);
@@ -165,13 +173,13 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
 
 network::result network::write(socket& s, const iovec* parts, std::size_t count) {
     if (s.is != socket::state::connected) return -ENOTCONN;
-    if (s.reset) return -ECONNRESET;
-    if (s.write_shut) return -EPIPE;
-    if (s.peer < 0 || find(s.peer) == nullptr || find(s.peer)->closed) {
-        // Who does not know yet that the other end has gone is told by its answer: this write succeeds, the next one does not.
-        at(sim_.clock().now_ns + link(s).latency.count(), "reset", [this, fd = s.fd] {
-            if (socket* self = find(fd)) take_in(*self, {packet::kind::reset, {}});
-        });
+    if (auto error = told_error(s)) return error;
+    if (s.reset || s.write_shut) return -EPIPE;
+    socket* other = find(s.peer);
+    if (other == nullptr || other->closed) {
+        if (s.remote.is_unix()) return -EPIPE;
+        // Who does not know yet that the other end has gone is told by its answer: this write succeeds, one after that does not.
+        enqueue(s, {packet::kind::reset, {}}, 2 * link(s).latency.count());
         return static_cast<std::int32_t>(total(parts, count));
     }
     if (injected(faults.reset)) {
@@ -181,7 +189,7 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
     std::size_t bytes = std::min(total(parts, count), room_towards(s));
     if (bytes == 0) return total(parts, count) == 0 ? result{0} : std::nullopt;
     if (bytes > 1 && injected(faults.short_transfer))
-        bytes = 1 + sim_.choose(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)), 1);
+        bytes = 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
     packet what{packet::kind::data, {}};
     for (std::size_t i = 0; i < count && what.bytes.size() < bytes; ++i)
         what.bytes.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, bytes - what.bytes.size()));
@@ -218,7 +226,7 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
     s.remote = endpoint::from_sockaddr(op.request.address, op.request.connect_length);
     if (!s.remote.is_unix()) {
         bool v6 = s.remote.family() == endpoint::kind::ipv6;
-        s.local = endpoint::parse((v6 ? "[::1]:" : client + ':') + std::to_string(next_port_++));
+        s.local = endpoint::parse((v6 ? '[' + client_v6 + "]:" : client + ':') + std::to_string(next_port_++));
     }
     if (injected(faults.refused)) return -ECONNREFUSED;
     s.is = socket::state::connecting;
@@ -227,40 +235,40 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
     return std::nullopt;
 }
 
-/// A connection arrives at where somebody may listen.
+/// A connection arrives at where somebody may listen. Who gets no answer asks again, as Linux does: after 1, 2, 4 to 64 s.
 void network::knock(int fd) {
     socket* s = find(fd);
     if (s == nullptr || s->is != socket::state::connecting) return;
-    auto answer = [&](int error) {
-        std::int64_t back_ns = sim_.clock().now_ns + link(*s).latency.count();
-        at(back_ns, "connected", [this, fd, error] {
-            socket* self = find(fd);
-            if (self == nullptr || self->is != socket::state::connecting) return;
-            self->is = error == 0 ? socket::state::connected : socket::state::fresh;
-            self->error = error;
-            for (io_operation* op : std::exchange(self->writers, {}))
-                static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
-            progress(*self);
-        });
-    };
-    if (is_cut(*s)) {
-        std::int64_t pause_ns = first_pause_ns << s->connect_tries;
-        if (++s->connect_tries == most_tries) return answer(ETIMEDOUT);
+    socket* listener = is_cut(*s) ? nullptr : listener_for(s->remote);
+    if (is_cut(*s) || (listener != nullptr && listener->pending.size() >= listener->backlog)) {
+        if (s->connect_tries == most_tries) return answer(*s, ETIMEDOUT);
+        std::int64_t pause_ns = first_pause_ns << s->connect_tries++;
         return at(sim_.clock().now_ns + pause_ns, "connect again", [this, fd] { knock(fd); });
     }
-    socket* listener = listener_for(s->remote);
-    if (listener == nullptr) return answer(s->remote.is_unix() ? ENOENT : ECONNREFUSED);
-    if (listener->pending.size() >= listener->backlog)  // the listener is busy: once more
-        return at(sim_.clock().now_ns + first_pause_ns, "connect again", [this, fd] { knock(fd); });
-    socket& accepted = make();
-    accepted.is = socket::state::connected;
-    accepted.local = s->remote;
-    accepted.remote = s->local;
-    accepted.peer = fd;
-    s->peer = accepted.fd;
-    answer(0);
-    listener->pending.push_back(accepted.fd);
-    progress(*listener);
+    int error = listener != nullptr ? 0 : s->remote.is_unix() ? ENOENT : ECONNREFUSED;
+    at(sim_.clock().now_ns + link(*s).latency.count(), "connected", [this, fd, error] {
+        socket* self = find(fd);
+        if (self == nullptr || self->is != socket::state::connecting) return;
+        is_cut(*self) ? knock(fd) : answer(*self, error);
+    });
+}
+
+/// The connect ends. If well, its last packet makes the connection at the other end.
+void network::answer(socket& s, int error) {
+    s.is = error == 0 ? socket::state::connected : socket::state::fresh;
+    s.error = error;
+    if (error == 0) {
+        socket& accepted = make();
+        accepted.is = socket::state::connected;
+        accepted.unborn = true;
+        accepted.local = s.remote;
+        accepted.remote = s.local;
+        accepted.peer = s.fd;
+        s.peer = accepted.fd;
+        send(s, {packet::kind::open, {}});
+    }
+    for (io_operation* op : std::exchange(s.writers, {})) static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
+    progress(s);
 }
 
 int network::events(socket& s, int mask) {
@@ -271,7 +279,8 @@ int network::events(socket& s, int mask) {
     if (writable) found |= POLLOUT | POLLWRNORM;
     if (s.end_arrived) found |= POLLRDHUP;
     found &= mask;
-    if (s.reset || s.error != 0) found |= POLLERR | POLLHUP | (mask & (POLLIN | POLLOUT));
+    if (s.error != 0) found |= POLLERR;
+    if (s.reset || s.error != 0) found |= POLLHUP | (mask & (POLLIN | POLLOUT));
     if (s.end_arrived && s.write_shut) found |= POLLHUP;
     return found;
 }
@@ -305,24 +314,25 @@ void network::run_queue(std::deque<io_operation*>& queue, socket& s) {
 
 // ---- packets ---------------------------------------------------------------------------------------------------
 
-/// To the other end, behind what is under way already.
+/// To the other end.
 void network::send(socket& from, packet what) {
-    socket* to = find(from.peer);
-    if (to == nullptr) return;
-    const link_options& way = link(from);
-    std::int64_t delay_ns = way.latency.count();
-    if (way.jitter.count() > 0)
-        delay_ns += sim_.choose(
-            static_cast<std::uint32_t>(std::min<std::int64_t>(way.jitter.count() + 1, std::numeric_limits<std::uint32_t>::max())),
-            1);
-    std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to->last_arrival_ns);
+    if (socket* to = find(from.peer)) enqueue(*to, std::move(what), link(from).latency.count());
+}
+
+/// It arrives behind what is under way to this socket already.
+void network::enqueue(socket& to, packet what, std::int64_t latency_ns) {
+    const link_options& way = link(to);
+    auto jitter = static_cast<std::uint32_t>(
+        std::clamp<std::int64_t>(way.jitter.count(), 0, std::numeric_limits<std::uint32_t>::max() - 1));
+    std::int64_t delay_ns = latency_ns + sim_.draw(jitter + 1);
+    std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to.last_arrival_ns);
     if (way.bytes_per_second != 0)
         arrival_ns += static_cast<std::int64_t>(what.bytes.size() * 1'000'000'000 / way.bytes_per_second);
-    to->last_arrival_ns = arrival_ns;
-    to->bytes_arriving += what.bytes.size();
-    to->arriving.push_back(std::move(what));
+    to.last_arrival_ns = arrival_ns;
+    to.bytes_arriving += what.bytes.size();
+    to.arriving.push_back(std::move(what));
     // Whichever of several events comes first delivers the oldest packet.
-    at(arrival_ns, "packet", [this, fd = to->fd] { arrive(fd); });
+    at(arrival_ns, "packet", [this, fd = to.fd] { arrive(fd); });
 }
 
 void network::arrive(int fd) {
@@ -340,19 +350,30 @@ void network::arrive(int fd) {
 
 void network::take_in(socket& s, packet what) {
     switch (what.what) {
-    case packet::kind::data:
-        if (s.closed || s.read_shut) {
-            // Nobody will read it: the sender learns that by a reset.
-            if (s.closed) send(s, {packet::kind::reset, {}});
-            return;
+    case packet::kind::open: {
+        socket* listener = listener_for(s.local);
+        s.unborn = false;
+        if (listener == nullptr) {  // it has gone meanwhile
+            send(s, {packet::kind::reset, {}});
+            s.closed = true;
+            break;
         }
-        s.inbox += what.bytes;
+        listener->pending.push_back(s.fd);
+        return progress(*listener);
+    }
+    case packet::kind::data:
+        if (s.closed) {
+            send(s, {packet::kind::reset, {}});  // nobody will read it, which the sender learns by that
+        } else {
+            s.inbox += what.bytes;
+        }
         break;
     case packet::kind::end: s.end_arrived = true; break;
     case packet::kind::reset:
+        if (s.reset) break;
         s.reset = true;
-        s.error = ECONNRESET;
-        s.inbox.clear();
+        // Of an end that has arrived before, writers alone hear of it.
+        s.error = s.end_arrived ? EPIPE : ECONNRESET;
         break;
     }
     progress(s);
@@ -386,14 +407,16 @@ bool network::is_cut(const socket& s) const {
     return !cut.empty() && !s.remote.is_unix() && cut.contains(between(s.local.address(), s.remote.address()));
 }
 
+/// Of several that share a port, one by the seed.
 socket* network::listener_for(const endpoint& where) {
+    std::vector<socket*> found;
     for (auto& [fd, s] : sockets_) {
         if (s->closed || s->is != socket::state::listening) continue;
-        if (s->local == where) return s.get();
-        if (where.is_unix() || s->local.is_unix() || s->local.port() != where.port()) continue;
-        if (s->local.address() == "0.0.0.0" || s->local.address() == "::") return s.get();
+        bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() &&
+                   (s->local.address() == "0.0.0.0" || s->local.address() == "::");
+        if (s->local == where || any) found.push_back(s.get());
     }
-    return nullptr;
+    return found.empty() ? nullptr : found[sim_.draw(static_cast<std::uint32_t>(found.size()))];
 }
 
 }  // namespace belay::io::sim

@@ -57,6 +57,10 @@ runtime_core::runtime_core(const runtime_options& options, std::unique_ptr<simul
 runtime_core::runtime_core(const runtime_options& options, flavour flavour_of, std::unique_ptr<simulator> by)
     : how{flavour_of}, setup{options}, name{options.name}, sim{std::move(by)}, process_{::getpid()} {
     check(options);
+    if (!sim && this_thread_clock() != nullptr)
+        throw std::logic_error(
+            "belay: a runtime was made on a thread that has a simulation, whose clock is not the runtime's: make it before the simulation, or on "
+            "another thread");
     cpus = allowed_cpus();
     unsigned count = how == flavour::hosted ? 1 : options.workers != 0 ? options.workers : std::min(cpus, max_workers);
     watcher = make_observer(options.name, options.guardrails);

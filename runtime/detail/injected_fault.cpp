@@ -31,25 +31,54 @@ static_assert(offsetof(failed_frame, states) == offsetof(failed_frame, error) + 
 
 }  // namespace
 
-bool can_fail(const record& rec) noexcept {
-    const promise_base* leaf = rec.leaf;
-    return leaf != nullptr && leaf->owner != nullptr && !is_generator(*leaf) &&
-           *leaf->owner == std::coroutine_handle<promise_base>::from_promise(*const_cast<promise_base*>(leaf));
+namespace {
+
+bool is_a_tasks(const promise_base& frame) noexcept {
+    auto self = std::coroutine_handle<promise_base>::from_promise(const_cast<promise_base&>(frame));
+    return frame.owner != nullptr && !is_generator(frame) && *frame.owner == self;
 }
+
+/// The function that waits: the innermost frame, or the one whose awaiter stands in for a frame of its own (io_composite.hpp).
+promise_base* failing_frame(const record& rec) noexcept {
+    promise_base* leaf = rec.leaf;
+    if (leaf != nullptr && leaf->owner != nullptr && !is_generator(*leaf) && !*leaf->owner) leaf = leaf->parent;
+    return leaf != nullptr && is_a_tasks(*leaf) ? leaf : nullptr;
+}
+
+/// Destroys a frame as an exception does that comes out of it: destructors see that one is on its way.
+void destroy_by(promise_base& frame, const std::exception_ptr& error) noexcept {
+    struct on_the_way {
+        promise_base& frame;
+        ~on_the_way() { frame.handle().destroy(); }
+    };
+    try {
+        on_the_way here{frame};
+        std::rethrow_exception(error);
+    } catch (...) {
+        // It goes on from the frame that stands in.
+    }
+}
+
+}  // namespace
+
+bool can_fail(const record& rec) noexcept { return failing_frame(rec) != nullptr; }
 
 bool fail_leaf(record& rec, const std::exception_ptr& error) {
     auto* stand_in = new failed_frame{error};
     stand_in->promise.rec = &rec;  // it has run
-    promise_base& leaf = *rec.leaf;
-    promise_base* parent = leaf.parent;
-    std::coroutine_handle<>* owner = leaf.owner;
-    rec.clear_stopped();
-    rec.leaf = parent;
-    leaf.handle().destroy();
-    *owner = std::coroutine_handle<>::from_address(stand_in);
-    if (parent != nullptr) return true;
+    promise_base& failing = *failing_frame(rec);
+    promise_base* parent = failing.parent;
+    std::coroutine_handle<>* owner = failing.owner;
     worker& here = *this_worker();
     here.set_current(&rec);
+    rec.clear_stopped();
+    rec.leaf = parent;
+    destroy_by(failing, error);
+    *owner = std::coroutine_handle<>::from_address(stand_in);
+    if (parent != nullptr) {
+        here.set_current(nullptr);
+        return true;
+    }
     record* next = rec.on_done(outcome::error);
     here.set_current(nullptr);
     if (next != nullptr) schedule_fair(*next);

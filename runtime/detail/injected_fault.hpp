@@ -7,11 +7,11 @@
 
 namespace belay::detail {
 
-/// The innermost frame of a task whose operation has just ended as stopped, and which has not been resumed: it is destroyed, as if an exception
-/// had come out of its await and it had not caught it. True: the frame that awaits it is next, and gets `error`. False: it was the
+/// The function in which a task waits, whose operation has just ended as stopped, and which has not been resumed: its frame is destroyed, as if an
+/// exception had come out of its await and it had not caught it. True: the frame that awaits it is next, and gets `error`. False: it was the
 /// root, which has ended with it; the record may be gone. Only when can_fail(). On the worker that would run the task.
 bool fail_leaf(record& rec, const std::exception_ptr& error);
-/// The innermost frame is that of a task<T>: not a generator's, and not an operation of several steps.
+/// The function is a task<T>'s, and no generator.
 bool can_fail(const record& rec) noexcept;
 
 }  // namespace belay::detail

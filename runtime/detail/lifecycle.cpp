@@ -94,6 +94,10 @@ shutdown_report runtime_core::shutdown(std::chrono::nanoseconds grace) {
 
 bool runtime_core::drain(std::int64_t deadline_ns) noexcept {
     draining_.store(true, std::memory_order_seq_cst);
+    if (sim && sim->given_up()) {  // what its tasks wait for may have gone
+        stopping_.store(true, std::memory_order_seq_cst);
+        return root->close_if_empty();
+    }
     root->stop_children(stop_reason::shutdown);
     // A grace that runs already, below something that was stopped before, is not met by that walk: nothing is asked twice.
     { std::scoped_lock guard(stand_ins_lock_); }  // a stand-in that is not met by the walk begins after the limit was set

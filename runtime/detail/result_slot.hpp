@@ -9,10 +9,12 @@
 
 namespace belay::detail {
 
-/// Holds a T, a reference (as a pointer) or an over-aligned T (boxed, so that promises stay 16-aligned).
+/// Holds a T, a reference (as a pointer), or in a box of its own a T that is over-aligned (promises stay 16-aligned) or huge (see
+/// injected_fault.cpp).
 template <class T>
 class result_slot {
-    static constexpr bool boxed = !std::is_reference_v<T> && alignof(std::conditional_t<std::is_reference_v<T>, char, T>) > 16;
+    using object = std::conditional_t<std::is_reference_v<T>, char, T>;
+    static constexpr bool boxed = alignof(object) > 16 || sizeof(object) > 32 * 1024;
     using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*,
                                       std::conditional_t<boxed, std::unique_ptr<std::remove_cv_t<T>>, std::remove_cv_t<T>>>;
 

@@ -102,9 +102,24 @@ simulator::ending simulator::run(const bool& done, std::size_t max_steps) {
 
 bool simulator::run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&)) {
     turn here{*this};
-    for (std::size_t last = steps_ + shutdown_steps; !done(*core_);)
-        if (steps_ >= last || !step(deadline_ns)) return false;
+    try {
+        for (std::size_t last = steps_ + shutdown_steps; !done(*core_);)
+            if (steps_ >= last || !step(deadline_ns)) return false;
+        finish_jobs();
+    } catch (...) {  // of on_step: nobody could hear of it
+        give_up();
+        return false;
+    }
     return true;
+}
+
+/// Of tasks that did not wait for the end of what they had begun.
+void simulator::finish_jobs() {
+    for (collect_jobs(); !ready_.empty(); collect_jobs()) {
+        auto job = std::ranges::find(ready_, kind::job, &item::what);
+        if (job == ready_.end()) return;
+        perform(take(static_cast<std::size_t>(job - ready_.begin())));
+    }
 }
 
 /// False: nothing can happen any more, or nothing before the limit.
@@ -229,6 +244,12 @@ std::uint32_t simulator::choose(std::uint32_t count, std::uint32_t rarity) {
     if (!log_.replays() && options_.how != interleaving::calm && choosing_.below(rarity) == 0)
         proposed = 1 + choosing_.below(count - 1);
     return log_.take(proposed, count);
+}
+
+std::uint32_t simulator::draw(std::uint32_t count) {
+    if (count < 2) return 0;
+    bool quiet = log_.replays() || options_.how == interleaving::calm;
+    return log_.take(quiet ? 0 : choosing_.below(count), count);
 }
 
 simulator::item simulator::take(std::size_t i) {

@@ -61,11 +61,13 @@ public:
     enum class ending : std::uint8_t { done, stuck, too_many_steps };
     /// Steps until one of them has set `done`, until nothing can happen any more, or until there have been `max_steps` more.
     ending run(const bool& done, std::size_t max_steps);
-    /// For the shutdown: steps until `done` says so. False: the time has come, or nothing can happen any more.
+    /// For the shutdown: steps until `done` says so, and runs the functions of pools that have begun. False: the time has come, or nothing can
+    /// happen any more.
     bool run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&));
     [[nodiscard]] bool runs() const noexcept { return running_; }
     /// No step is made any more.
     void give_up() noexcept { given_up_ = true; }
+    [[nodiscard]] bool given_up() const noexcept { return given_up_; }
 
     /// Outside of all steps. The task that the last step has suspended, if a stop could end what it waits on: the function that waits fails with
     /// `error` when it goes on, unless what it waits for has happened by then. False: there is none, or it waits for tasks of its own.
@@ -78,10 +80,13 @@ public:
     void post(sim_event& event, std::int64_t at_ns);
     /// Is called before each step, while it is not null.
     void set_lookout(sim_lookout* lookout) noexcept { lookout_ = lookout; }
+    [[nodiscard]] bool looks_outside() const noexcept { return lookout_ != nullptr; }
     /// A function waits for a thread of this pool.
     void has_jobs(blocking_core& pool);
     /// One of `count` alternatives, of which 0 is the harmless one: another one with a probability of one in `rarity`.
     std::uint32_t choose(std::uint32_t count, std::uint32_t rarity);
+    /// One of `count` alternatives, each with the same probability; 0 if nothing interferes.
+    std::uint32_t draw(std::uint32_t count);
 
     // ---- what it has done --------------------------------------------------------------------------------------
     [[nodiscard]] const virtual_clock& clock() const noexcept { return clock_; }
@@ -120,6 +125,7 @@ private:
     void collect_timers(worker& w);
     void collect_tasks(worker& w);
     void collect_jobs();
+    void finish_jobs();
     void add_task(record& rec);
     bool advance(std::int64_t limit_ns) noexcept;
     [[nodiscard]] std::size_t usual() const noexcept;

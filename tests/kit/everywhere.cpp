@@ -1,5 +1,6 @@
 #include <belay/tests/kit/everywhere.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <string_view>
@@ -14,10 +15,13 @@ using intervention = std::function<bool(simulation&, std::size_t place)>;
 everywhere_result at_every_step(const everywhere_options& options, const program& run, std::string_view what,
                                 const intervention& act) {
     everywhere_result result;
-    for (std::size_t seed = 0; seed < options.seeds; ++seed) {
-        for (std::size_t place = 1; place <= options.max_places; ++place) {
+    auto only_seed = detail::number_in_environment("BELAY_SEED");
+    auto only_place = detail::number_in_environment("BELAY_PLACE");
+    for (std::size_t seed = 0; seed < (only_seed ? 1 : options.seeds); ++seed) {
+        std::size_t last = only_place ? *only_place : options.max_places;
+        for (std::size_t place = only_place ? *only_place : 1; place <= last; ++place) {
             simulation_options own = options.sim;
-            own.seed += seed;
+            own.seed = only_seed ? *only_seed : own.seed + seed;
             simulation* current = nullptr;
             bool reached = false;
             bool acted = false;
@@ -39,6 +43,7 @@ everywhere_result at_every_step(const everywhere_options& options, const program
                 failure.kind = out.kind;
                 failure.what = std::string{what} + ' ' + std::to_string(place) + ": " + out.what;
                 failure.seed = own.seed;
+                failure.place = place;
                 failure.steps = out.steps;
                 failure.choices_before = out.made.choices.size();
                 failure.schedule = out.made;
@@ -74,11 +79,17 @@ everywhere_result fail_everywhere(const everywhere_options& options, const progr
 
 examination examine(const explore_options& options, const program& run) {
     examination all;
-    auto explored = explore(options, run);
-    all.runs = explored.runs;
-    all.steps = explored.steps;
-    all.failure = std::move(explored.failure);
-    everywhere_options everywhere{.sim = options.sim, .seeds = 1 + explored.runs / 50, .check = options.check};
+    everywhere_options everywhere{.sim = options.sim, .check = options.check};
+    bool repeats = detail::number_in_environment("BELAY_SEED").has_value();
+    bool at_a_place = detail::number_in_environment("BELAY_PLACE").has_value();
+    if (!at_a_place) {
+        auto explored = explore(options, run);
+        all.runs = explored.runs;
+        all.steps = explored.steps;
+        all.failure = std::move(explored.failure);
+        everywhere.seeds = std::min<std::size_t>(1 + explored.runs / 50, 50);
+        if (repeats) return all;
+    }
     auto add = [&](everywhere_result (*f)(const everywhere_options&, const program&), std::size_t& places) {
         if (all.failure) return;
         auto result = f(everywhere, run);

@@ -5,7 +5,7 @@
 //
 // A step of a simulation ends at each await, so a program that has n steps is run n times more. Each run must end, and leave nothing
 // behind: no task, timer, operation or descriptor, nothing that a guardrail finds, and whatever the options' check looks at, such as
-// a ledger of messages.
+// a ledger of messages. BELAY_SEED and BELAY_PLACE in the environment repeat one run of these, as a failure's text says.
 #pragma once
 
 #include <belay/tests/kit/explore.hpp>
@@ -43,8 +43,9 @@ struct everywhere_result {
 /// Stops the program after its k-th step, for every k. It may end as it likes, but with an error that is not task_stopped.
 everywhere_result stop_everywhere(const everywhere_options& options, const program& run);
 
-/// Lets the k-th function that suspends fail with injected_failure at that await, for every k: it is destroyed, and its caller gets the
-/// exception, and may handle it. The program may end with it, too.
+/// Lets the k-th function that suspends fail with injected_failure at that await, for every k: it is destroyed, as by an exception that it does
+/// not catch (a catch around the await itself is passed by), and its caller gets the exception, and may handle it. The program may end
+/// with it, too. Left alone are generators, awaits of tasks of one's own (scopes, when_all), and awaits that need not wait.
 everywhere_result fail_everywhere(const everywhere_options& options, const program& run);
 
 struct examination {
@@ -55,7 +56,8 @@ struct examination {
     std::optional<failed_run> failure;
 };
 
-/// All of it: explores the program, and stops it and lets it fail everywhere under one seed in fifty of these. In a test:
+/// All of it: explores the program, and stops it and lets it fail everywhere under one seed in fifty of these, at most
+/// fifty. In a test:
 ///     auto all = kit::examine({}, program);
 ///     EXPECT_FALSE(all.failure) << all.failure->text();
 examination examine(const explore_options& options, const program& run);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -16,23 +17,17 @@
 #include <system_error>
 #include <utility>
 
+// There if a sanitizer is.
+extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
+
 namespace belay::kit {
 namespace {
 
 using detail::run_outcome;
+using detail::number_in_environment;
 using detail::run_once;
 
 constexpr std::size_t usual_seeds = 100;
-
-std::optional<std::uint64_t> number_in_environment(const char* name) {
-    const char* text = std::getenv(name);
-    if (text == nullptr) return std::nullopt;
-    std::uint64_t number = 0;
-    const char* end = text + std::strlen(text);
-    if (auto [at, error] = std::from_chars(text, end, number); error != std::errc{} || at != end)
-        throw std::invalid_argument(std::string{"belay: "} + name + "='" + text + "' is no number");
-    return number;
-}
 
 failed_run failure_of(run_outcome&& out, std::uint64_t seed) {
     failed_run failure;
@@ -45,29 +40,39 @@ failed_run failure_of(run_outcome&& out, std::uint64_t seed) {
     return failure;
 }
 
-/// While it exists, an abort() tells the seed of the run that it ends: an assertion, a panic, a misuse.
-class seed_at_abort {
+/// While it exists, what ends the process tells the seed of the run that it ends: an assertion, a panic, a misuse, a fault, a
+/// sanitizer.
+class seed_at_death {
 public:
-    seed_at_abort() {
+    seed_at_death() {
         struct sigaction own{};
-        own.sa_handler = [](int) {
-            char line[160];
-            int n =
-                std::snprintf(line, sizeof line, "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n",
-                              static_cast<unsigned long long>(current.load(std::memory_order_relaxed)));
-            static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
-        };
-        own.sa_flags = static_cast<int>(SA_RESETHAND);  // abort() raises it again, and then it ends the process
-        ::sigaction(SIGABRT, &own, &before_);
+        own.sa_handler = [](int) { tell(); };
+        own.sa_flags = static_cast<int>(SA_RESETHAND);
+        for (std::size_t i = 0; i < signals.size(); ++i) {
+            bool theirs = signals[i] == SIGSEGV && __sanitizer_set_death_callback != nullptr;
+            ::sigaction(signals[i], theirs ? nullptr : &own, &before_[i]);
+        }
+        if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&tell);
     }
-    seed_at_abort(const seed_at_abort&) = delete;
-    seed_at_abort& operator=(const seed_at_abort&) = delete;
-    ~seed_at_abort() { ::sigaction(SIGABRT, &before_, nullptr); }
+    seed_at_death(const seed_at_death&) = delete;
+    seed_at_death& operator=(const seed_at_death&) = delete;
+    ~seed_at_death() {
+        for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
+        if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(nullptr);
+    }
 
     inline static std::atomic<std::uint64_t> current{0};
 
 private:
-    struct sigaction before_{};
+    /// abort() raises its signal again, and a fault happens again; then it ends the process.
+    static constexpr std::array<int, 3> signals{SIGABRT, SIGSEGV, SIGBUS};
+    static void tell() {
+        char line[160];
+        int n = std::snprintf(line, sizeof line, "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n",
+                              static_cast<unsigned long long>(current.load(std::memory_order_relaxed)));
+        static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
+    }
+    std::array<struct sigaction, 3> before_{};
 };
 
 /// The seeds [first, first + count), every `stride`th. Nothing is made simpler here.
@@ -76,7 +81,7 @@ exploration run_seeds(const explore_options& options, const program& run, std::s
     for (std::size_t i = first; i < options.seeds; i += stride) {
         simulation_options sim = options.sim;
         sim.seed = options.sim.seed + i;
-        seed_at_abort::current.store(sim.seed, std::memory_order_relaxed);
+        seed_at_death::current.store(sim.seed, std::memory_order_relaxed);
         run_outcome out = run_once(sim, run, options.check);
         ++result.runs;
         result.steps += out.steps;
@@ -96,58 +101,102 @@ exploration run_seeds(const explore_options& options, const program& run, std::s
     return result;
 }
 
-/// The smallest failing seed that the children have found. A child that dies has found one too: its last.
+/// What a child says when it has run its seeds.
 struct child_message {
     std::size_t runs = 0;
     std::size_t steps = 0;
     std::size_t failed = 0;  // index of the seed, plus one
 };
 
-exploration run_in_children(const explore_options& options, const program& run) {
-    struct child {
-        pid_t pid;
-        int pipe;
-    };
-    std::vector<child> children;
-    std::fflush(nullptr);
-    for (unsigned i = 0; i < options.processes; ++i) {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "belay: explore: pipe");
-        pid_t pid = ::fork();
-        if (pid < 0) throw std::system_error(errno, std::generic_category(), "belay: explore: fork");
-        if (pid == 0) {
-            ::close(ends[0]);
-            auto mine = run_seeds(options, run, i, options.processes);
-            child_message message{mine.runs, mine.steps, mine.failure ? mine.failure->seed - options.sim.seed + 1 : 0};
-            bool written = ::write(ends[1], &message, sizeof message) == sizeof message;
-            ::_exit(written ? 0 : 1);
-        }
-        ::close(ends[1]);
-        children.push_back({pid, ends[0]});
+struct child {
+    pid_t pid;
+    int pipe;
+};
+
+[[noreturn]] void run_as_child(const explore_options& options, const program& run, unsigned index, int pipe) {
+    int status = 1;
+    try {
+        auto mine = run_seeds(options, run, index, options.processes);
+        child_message message{mine.runs, mine.steps, mine.failure ? mine.failure->seed - options.sim.seed + 1 : 0};
+        if (::write(pipe, &message, sizeof message) == sizeof message) status = 0;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "belay: explore: a child could not run: %s\n", error.what());
+    } catch (...) {
+        std::fprintf(stderr, "belay: explore: a child could not run\n");
     }
-    exploration all;
-    std::size_t first_failed = 0;
+    std::fflush(nullptr);
+    ::_exit(status);  // whatever the parent would do next is not for its copy
+}
+
+/// Waits for all of them. Adds up what they say; false if one died, or could not run.
+bool gather(const std::vector<child>& children, exploration& all, std::size_t& first_failed) {
+    bool all_told = true;
     for (const child& c : children) {
         child_message message;
         bool told = ::read(c.pipe, &message, sizeof message) == sizeof message;
         ::close(c.pipe);
-        int status = 0;
-        ::waitpid(c.pid, &status, 0);
-        if (!told)
-            throw std::runtime_error("belay: explore: a child died; run it with processes = 1 to see the seed and the cause");
+        ::waitpid(c.pid, nullptr, 0);
+        all_told = all_told && told;
+        if (!told) continue;
         all.runs += message.runs;
         all.steps += message.steps;
         if (message.failed != 0) first_failed = first_failed == 0 ? message.failed : std::min(first_failed, message.failed);
     }
+    return all_told;
+}
+
+exploration run_in_children(const explore_options& options, const program& run) {
+    std::vector<child> children;
+    children.reserve(options.processes);
+    int error = 0;
+    std::fflush(nullptr);
+    for (unsigned i = 0; i < options.processes && error == 0; ++i) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) {
+            error = errno;
+            break;
+        }
+        pid_t pid = ::fork();
+        if (pid == 0) run_as_child(options, run, i, ends[1]);
+        if (pid < 0) error = errno;
+        ::close(ends[1]);
+        if (pid > 0) {
+            children.push_back({pid, ends[0]});
+        } else {
+            ::close(ends[0]);
+        }
+    }
+    exploration all;
+    std::size_t first_failed = 0;
+    bool all_told = gather(children, all, first_failed);
+    if (error != 0) throw std::system_error(error, std::generic_category(), "belay: explore: no further process");
+    if (!all_told) throw std::runtime_error("belay: explore: a child process did not come to its end; what it said is above");
     if (first_failed == 0) return all;
     explore_options one = options;
     one.sim.seed += first_failed - 1;
     one.seeds = 1;
     all.failure = run_seeds(one, run, 0, 1).failure;
+    if (!all.failure) {
+        all.failure.emplace();
+        all.failure->kind = failure_kind::not_deterministic;
+        all.failure->seed = one.sim.seed;
+        all.failure->what =
+            "a run that failed in a child process passes here: the program depends on something that is not simulated";
+    }
     return all;
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> detail::number_in_environment(const char* name) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) return std::nullopt;
+    std::uint64_t number = 0;
+    const char* end = text + std::strlen(text);
+    if (auto [at, error] = std::from_chars(text, end, number); error != std::errc{} || at != end)
+        throw std::invalid_argument(std::string{"belay: "} + name + "='" + text + "' is no number");
+    return number;
+}
 
 exploration explore(const explore_options& options, const program& run) {
     explore_options own = options;
@@ -158,7 +207,7 @@ exploration explore(const explore_options& options, const program& run) {
         own.processes = 1;
         if (const char* text = std::getenv("BELAY_SCHEDULE")) own.sim.replay = sim_schedule::parse(text);
     }
-    seed_at_abort tells_seed;
+    seed_at_death tells_seed;
     exploration result = own.processes > 1 ? run_in_children(own, run) : run_seeds(own, run, 0, 1);
     if (!result.failure) return result;
     simulation_options failing = own.sim;

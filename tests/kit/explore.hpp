@@ -50,6 +50,8 @@ struct failed_run {
     sim_schedule schedule;  ///< no choice of it can be left out, if it was made simpler
     std::size_t steps = 0;
     std::size_t choices_before = 0;  ///< before it was made simpler
+    bool simple = false;  ///< it was
+    std::size_t place = 0;  ///< the step after which it was stopped, or failed, by stop_everywhere() and fail_everywhere()
     std::vector<sim_step> trace;
 
     /// What happened, how to repeat it, and each step: those at which somebody interfered are marked.
@@ -63,7 +65,8 @@ struct exploration {
 };
 
 /// Runs the program under each seed until one fails. `BELAY_SEED=n` in the environment runs that seed alone, with
-/// `BELAY_SCHEDULE="3:1 7:2"` exactly that schedule of it. Blocks; the thread must have no simulation. Throws what making a simulation
+/// `BELAY_SCHEDULE="3:1 7:2"` exactly that schedule of it. An abort, a signal that ends the process and a sanitizer's report tell the seed of
+/// the run that they end; a run that hangs within one step tells nothing, and is best looked at in a debugger. Blocks; the thread must have no simulation. Throws what making a simulation
 /// throws.
 exploration explore(const explore_options& options, const program& run);
 
@@ -81,6 +84,8 @@ struct run_outcome {
 
 /// One run, and all that is looked at after it.
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check);
+/// BELAY_SEED and the like. Throws std::invalid_argument that names the variable.
+std::optional<std::uint64_t> number_in_environment(const char* name);
 /// Leaves out what it can; `budget` counts down.
 void simplify(failed_run& failure, const simulation_options& options, const program& run, const verdict& check,
               std::size_t budget);

@@ -1,4 +1,4 @@
-// Objects that know whether they were lost: messages that were sent and never arrived, values whose destructor did not run, or ran twice.
+// Objects that know whether they were lost: messages that were sent and never arrived, or arrived twice, or were never destroyed.
 //
 //     kit::ledger ledger;
 //     auto message = ledger.make();
@@ -53,8 +53,8 @@ public:
     void sent(std::size_t id);
     /// It has arrived.
     void received(message&& arrived);
-    /// What was sent and not received by now may be lost: the receiver has gone, and the sender could not know. Those that are sent
-    /// afterwards must not be.
+    /// Of what was made by now and has not been received, any may be lost: the receiver has gone, and the sender could not know. What is made
+    /// afterwards may not.
     void receiver_gone();
 
     [[nodiscard]] std::size_t made() const;

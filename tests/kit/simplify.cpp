@@ -25,6 +25,7 @@ void simplify(failed_run& failure, const simulation_options& options, const prog
         failure.steps = out.steps;
         return true;
     };
+    failure.simple = true;
     if (failure.schedule.choices.empty() || fails({})) return;
     for (std::size_t size = failure.schedule.choices.size(); size > 0 && budget > 0;) {
         bool left_out = false;
@@ -80,10 +81,13 @@ std::string line_of(const sim_step& step, std::size_t number) {
 std::string failed_run::text() const {
     std::string all = what;
     if (!all.ends_with('\n')) all += '\n';
-    std::string how = schedule.to_string();
-    all += "seed " + std::to_string(seed) + ", " + std::to_string(steps) + " steps; " + std::to_string(schedule.choices.size()) +
-           " of " + std::to_string(choices_before) +
-           " choices are needed for it\nrepeat it with BELAY_SEED=" + std::to_string(seed) + " BELAY_SCHEDULE=\"" + how + "\"\n";
+    all += "seed " + std::to_string(seed) + ", " + std::to_string(steps) + " steps";
+    if (simple)
+        all += "; " + std::to_string(schedule.choices.size()) + " of " + std::to_string(choices_before) +
+               " choices are needed for it";
+    all += "\nrepeat it with BELAY_SEED=" + std::to_string(seed);
+    all += place != 0 ? " BELAY_PLACE=" + std::to_string(place) : " BELAY_SCHEDULE=\"" + schedule.to_string() + '"';
+    all += '\n';
     if (trace.empty()) return all;
     all += "its steps (>: at which somebody interfered):\n";
     constexpr std::size_t most = 200;

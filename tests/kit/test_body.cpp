@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/standstill.hpp>
 #include <belay/runtime/detail/task_list.hpp>
 #include <belay/runtime/detail/worker.hpp>
+#include <belay/tests/kit/clock.hpp>
 #include <belay/tests/kit/test_body.hpp>
 
 #include <gtest/gtest-spi.h>
@@ -99,6 +100,7 @@ void check_nothing_left(const runtime_metrics& numbers) {
 }  // namespace
 
 void run_test(const std::function<task<>()>& body, const test_options& options) {
+    detail::use_clock();  // not as a system call each time
     std::size_t descriptors = open_descriptors();
     auto before = guardrails::set_callback(std::make_shared<failing_sink>());
     {

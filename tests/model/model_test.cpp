@@ -96,7 +96,7 @@ TEST(Model, ASpinLoopEnds) {
     EXPECT_EQ(result.failure, "");
 }
 
-TEST(Model, EveryInterleavingIsSeenOnce) {
+TEST(Model, EveryInterleavingIsSeen) {
     // Two threads with two steps each: six orders, of which no two are the same.
     std::vector<std::string> seen;
     auto result = model::explore({.preemptions = 10, .delays = 0}, [&](model::run& r) {

@@ -111,6 +111,7 @@ TEST(ModelParking, TwoWorkersLeaveNothing) {
         r.at_end([=]() -> std::string { return rt->done == 2 ? "" : "work is left"; });
     });
     EXPECT_EQ(result.failure, "");
+    EXPECT_TRUE(result.complete) << result.runs;
 }
 
 /// A sleeper that looks before it says that it sleeps: the checker must find that its wake-up is lost.

@@ -356,10 +356,10 @@ TEST_F(Simulation, WhatOnStepThrowsEndsTheSimulation) {
             if (step == 2) throw std::runtime_error("enough");
         };
         simulation sim{{.on_step = throws, .guardrails = "leak=off"}};
+        event never;  // goes before the simulation
         EXPECT_THROW(sim.block_on([&]() -> task<> {
             co_await yield();
-            co_await yield();
-            co_await yield();
+            co_await never.wait();
             resumed = true;
         }),
                      std::runtime_error);
@@ -380,13 +380,17 @@ TEST_F(SimulationDeathTest, OtherRuntimesOnItsThreadAreRefused) {
         "a runtime was shut down on a thread that has a simulation");
     EXPECT_DEATH(
         {
+            local_runtime rt;
             simulation sim;
-            local_runtime{}.run_until([]() -> task<> { co_return; });
+            rt.run_until([]() -> task<> { co_return; });
         },
         "a local_runtime was driven on a thread that has a simulation");
+    simulation one;
+    EXPECT_THROW(runtime{{.workers = 1}}, std::logic_error);
+    EXPECT_DEATH(std::thread([&] { one.shutdown(1s); }).join(), "by another thread than the one that made it");
     EXPECT_DEATH(
         {
-            simulation sim;
+            simulation& sim = one;
             sim.block_on([&]() -> task<> {
                 sim.block_on([]() -> task<> { co_return; });
                 co_return;
