@@ -270,7 +270,9 @@ BELAY_TEST(Stress, RunsEachTaskSoManyTimes) {
             co_await yield();
         });
         CO_ASSERT_EQ(calls.load(), 200U);
-        if (again == 1) CO_ASSERT_EQ(sum.load(), before) << "the seed decides the numbers";
+        if (again == 1) {
+            CO_ASSERT_EQ(sum.load(), before) << "the seed decides the numbers";
+        }
     }
     bool thrown = false;
     try {

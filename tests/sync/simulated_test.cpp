@@ -30,7 +30,9 @@ using message = ledger::message;
 /// The program, its runs and all stops and failures in it have no complaint.
 void expect_clean(const kit::program& program, const kit::verdict& check = {}, std::size_t least_stops = 10) {
     auto all = kit::run_everywhere_test({.check = check}, program);
-    if (std::getenv("BELAY_SEED") == nullptr) EXPECT_GE(all.stops, least_stops);
+    if (std::getenv("BELAY_SEED") == nullptr) {
+        EXPECT_GE(all.stops, least_stops);
+    }
 }
 
 /// Channels of messages: what was sent arrives once, in the order of each sender, and is destroyed once.
