@@ -12,14 +12,6 @@ namespace belay::detail {
 
 namespace {
 
-/// A step of the SplitMix64 sequence: small, seeded by any number, and good enough to spread pauses.
-std::uint64_t next_random(std::uint64_t& state) noexcept {
-    std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-}
-
 /// Not std::random_device, which is a system call: that no two retries of a process, and no two processes, go in step is enough.
 std::uint64_t own_seed(const void* self) noexcept {
     auto now = static_cast<std::uint64_t>(detail::now_ns());
@@ -57,7 +49,7 @@ std::optional<std::chrono::nanoseconds> retry_pauses::after(const std::exception
 
 std::chrono::nanoseconds retry_pauses::next() noexcept {
     constexpr double two_to_53 = 9007199254740992.0;
-    double fraction = static_cast<double>(next_random(random_) >> 11) / two_to_53;  // [0, 1)
+    double fraction = static_cast<double>(random_.next() >> 11) / two_to_53;  // [0, 1)
     double most = static_cast<double>(policy_.max_delay.count());
     double pause = std::min(longest_ns_, most) * fraction;
     longest_ns_ = std::min(longest_ns_ * policy_.factor, most);

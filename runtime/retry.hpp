@@ -5,6 +5,7 @@
 #pragma once
 
 #include <belay/runtime/as_task.hpp>
+#include <belay/runtime/detail/seeded_random.hpp>
 #include <belay/runtime/sleep.hpp>
 
 #include <chrono>
@@ -64,7 +65,7 @@ private:
     std::chrono::nanoseconds next() noexcept;
     const retry_policy& policy_;
     double longest_ns_;
-    std::uint64_t random_;
+    seeded_random random_;
     unsigned failed_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <belay/runtime/detail/choices.hpp>
 #include <belay/runtime/detail/clock.hpp>
 #include <belay/runtime/detail/record.hpp>
+#include <belay/runtime/detail/seeded_random.hpp>
 #include <belay/runtime/simulation_options.hpp>
 
 #include <cstddef>

@@ -38,10 +38,6 @@ private:
     std::shared_ptr<guardrails::report_sink> before_;
 };
 
-std::size_t open_descriptors() {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
-}
-
 /// What must be gone when all tasks are.
 std::string left_behind(simulation& sim) {
     std::string text;
@@ -75,6 +71,10 @@ std::string text_of(const std::exception_ptr& error) {
 }
 
 }  // namespace
+
+std::size_t open_descriptors() {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
+}
 
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check) {
     use_clock();

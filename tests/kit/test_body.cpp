@@ -15,8 +15,6 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <iterator>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -26,10 +24,6 @@ namespace belay::kit {
 namespace {
 
 std::atomic<runtime*> running{nullptr};
-
-std::size_t open_descriptors() {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
-}
 
 /// Ends the process if it is not destroyed in time, with what the runtime's tasks do.
 class time_limit {
@@ -101,7 +95,7 @@ void check_nothing_left(const runtime_metrics& numbers) {
 
 void run_test(const std::function<task<>()>& body, const test_options& options) {
     detail::use_clock();  // not as a system call each time
-    std::size_t descriptors = open_descriptors();
+    std::size_t descriptors = detail::open_descriptors();
     auto before = guardrails::set_callback(std::make_shared<failing_sink>());
     {
         runtime rt{options.runtime};
@@ -121,7 +115,7 @@ void run_test(const std::function<task<>()>& body, const test_options& options) 
         running.store(nullptr, std::memory_order_release);
     }
     guardrails::set_callback(std::move(before));
-    EXPECT_LE(open_descriptors(), descriptors) << "descriptors were not closed";
+    EXPECT_LE(detail::open_descriptors(), descriptors) << "descriptors were not closed";
 }
 
 runtime& test_runtime() {

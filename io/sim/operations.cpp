@@ -1,8 +1,7 @@
-// Operations on simulated sockets, and the packets between them.
+// Operations on simulated sockets: what can be done is done at once, and told in a later step.
 #include <belay/io/asio_driver/impl/attempt.hpp>
 #include <belay/io/sim/network.hpp>
 #include <belay/io/sim/sim_driver.hpp>
-#include <belay/runtime/detail/deadline.hpp>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 namespace belay::io::sim {
 namespace {
@@ -310,113 +308,6 @@ void network::run_queue(std::deque<io_operation*>& queue, socket& s) {
         queue.pop_front();
         static_cast<sim_port*>(op->driver_data)->finish_later(*op, *done);
     }
-}
-
-// ---- packets ---------------------------------------------------------------------------------------------------
-
-/// To the other end.
-void network::send(socket& from, packet what) {
-    if (socket* to = find(from.peer)) enqueue(*to, std::move(what), link(from).latency.count());
-}
-
-/// It arrives behind what is under way to this socket already.
-void network::enqueue(socket& to, packet what, std::int64_t latency_ns) {
-    const link_options& way = link(to);
-    auto jitter = static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(way.jitter.count(), 0, std::numeric_limits<std::uint32_t>::max() - 1));
-    std::int64_t delay_ns = latency_ns + sim_.draw(jitter + 1);
-    std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to.last_arrival_ns);
-    if (way.bytes_per_second != 0)
-        arrival_ns += static_cast<std::int64_t>(what.bytes.size() * 1'000'000'000 / way.bytes_per_second);
-    to.last_arrival_ns = arrival_ns;
-    to.bytes_arriving += what.bytes.size();
-    to.arriving.push_back(std::move(what));
-    // Whichever of several events comes first delivers the oldest packet.
-    at(arrival_ns, "packet", [this, fd = to.fd] { arrive(fd); });
-}
-
-void network::arrive(int fd) {
-    socket* s = find(fd);
-    if (s == nullptr || s->arriving.empty()) return;
-    if (is_cut(*s)) {
-        ++s->held_back;
-        return;
-    }
-    packet what = std::move(s->arriving.front());
-    s->arriving.pop_front();
-    s->bytes_arriving -= what.bytes.size();
-    take_in(*s, std::move(what));
-}
-
-void network::take_in(socket& s, packet what) {
-    switch (what.what) {
-    case packet::kind::open: {
-        socket* listener = listener_for(s.local);
-        s.unborn = false;
-        if (listener == nullptr) {  // it has gone meanwhile
-            send(s, {packet::kind::reset, {}});
-            s.closed = true;
-            break;
-        }
-        listener->pending.push_back(s.fd);
-        return progress(*listener);
-    }
-    case packet::kind::data:
-        if (s.closed) {
-            send(s, {packet::kind::reset, {}});  // nobody will read it, which the sender learns by that
-        } else {
-            s.inbox += what.bytes;
-        }
-        break;
-    case packet::kind::end: s.end_arrived = true; break;
-    case packet::kind::reset:
-        if (s.reset) break;
-        s.reset = true;
-        // Of an end that has arrived before, writers alone hear of it.
-        s.error = s.end_arrived ? EPIPE : ECONNRESET;
-        break;
-    }
-    progress(s);
-    drop(s);
-}
-
-void network::break_off(socket& s) {
-    socket* other = find(s.peer);
-    for (socket* end : {&s, other}) {
-        if (end == nullptr || end->reset) continue;
-        at(sim_.clock().now_ns, "reset", [this, fd = end->fd] {
-            if (socket* self = find(fd)) take_in(*self, {packet::kind::reset, {}});
-        });
-    }
-}
-
-std::size_t network::room_towards(const socket& from) noexcept {
-    socket* to = find(from.peer);
-    if (to == nullptr) return buffer;
-    std::size_t used = to->inbox.size() + to->bytes_arriving;
-    return used < buffer ? buffer - used : 0;
-}
-
-const link_options& network::link(const socket& s) const {
-    if (links.empty()) return usual_link;
-    auto found = links.find(between(s.local.address(), s.remote.address()));
-    return found != links.end() ? found->second : usual_link;
-}
-
-bool network::is_cut(const socket& s) const {
-    return !cut.empty() && !s.remote.is_unix() && cut.contains(between(s.local.address(), s.remote.address()));
-}
-
-/// Of several that share a port, one by the seed.
-socket* network::listener_for(const endpoint& where) {
-    std::vector<socket*> found;
-    for (auto& [fd, s] : sockets_) {
-        if (s->closed || s->is != socket::state::listening) continue;
-        bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() &&
-                   (s->local.address() == "0.0.0.0" || s->local.address() == "::");
-        if (s->local == where || any) found.push_back(s.get());
-    }
-    return found.empty() ? nullptr : found[sim_.draw(static_cast<std::uint32_t>(found.size()))];
 }
 
 }  // namespace belay::io::sim
