@@ -191,8 +191,12 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
         if (!child.own_stop()) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
     }
     if (error != nullptr) failed(*error, child, false);
-    if (child.has_token()) [[unlikely]]
-        detail::token_registry::of(node).forget(child);
+    if (child.has_token()) [[unlikely]] {
+        auto& tokens = detail::token_registry::of(node);
+        // It may have seen the mark of its node, and ended by it, before the stopper came to the tokens.
+        if (how == outcome::stopped) tokens.stop(child);
+        tokens.forget(child);
+    }
     {
         std::scoped_lock guard(shard_at(child.shard_).lock);
         if (child.next_sibling_ != nullptr) child.next_sibling_->prev_ = child.prev_;

@@ -16,7 +16,8 @@ namespace belay::detail {
 /// the stop walk, outside all locks, when the node may be gone.
 ///
 /// No token misses its stop: token_for() registers and then asks whether the task is to stop; a stopper marks the node (or the
-/// record) and then looks here. Both are seq_cst, or meet under lock_.
+/// record) and then looks here. Both are seq_cst, or meet under lock_. A task that ends as stopped between the mark and that look stops
+/// its token itself.
 class token_registry {
 public:
     /// Makes it on first demand. Throws std::bad_alloc. Only by a task of the node.

@@ -387,14 +387,20 @@ TEST_F(BoundaryOfBlocking, OfALoserIsAwaitedAndItsValueIsInTheResult) {
     gate won;
     rt.block_on([&]() -> task<> {
         door d;
+        std::stop_token loses;
+        auto loser = [&]() -> task<int> {
+            loses = this_task::stop_token();
+            co_return co_await pass(d, 7);
+        };
         co_await with_scope([&](scope& s) -> task<> {
             auto racer = s.spawn([&]() -> task<int> {
-                auto result = co_await when_any(won.wait(), pass(d, 7));
+                auto result = co_await when_any(won.wait(), loser());
                 EXPECT_EQ(result.index, 0U);
                 co_return std::get<1>(result.values).value_or(0);
             });
             co_await until([&] { return d.has_begun(); });
             won.open();
+            co_await until([&] { return loses.stop_requested(); });
             for (int i = 0; i < 20; ++i) co_await yield();
             EXPECT_FALSE(racer.ended());
             d.open();

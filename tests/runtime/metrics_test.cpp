@@ -36,14 +36,16 @@ stop_latency_metrics latency(const runtime& rt, std::string_view scope) {
 
 TEST_F(Metrics, StopLatencyIsTheTimeFromTheRequestUntilTheLastChildHasEnded) {
     rt.block_on([]() -> task<> {
-        co_await with_scope({.name = "slow"}, [](scope& s) -> task<> {
-            s.spawn([]() -> task<> {
-                while (!this_task::stop_requested()) std::this_thread::yield();
+        std::atomic<bool> requested{false};
+        co_await with_scope({.name = "slow"}, [&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+                while (!requested) std::this_thread::yield();
                 auto until = std::chrono::steady_clock::now() + 3ms;
                 while (std::chrono::steady_clock::now() < until) {}  // does not stop at once
                 co_return;
             });
             s.request_stop();
+            requested = true;
             co_return;
         });
     });

@@ -371,6 +371,7 @@ TEST_F(Simulation, WhatOnStepThrowsEndsTheSimulation) {
 using SimulationDeathTest = Simulation;
 
 TEST_F(SimulationDeathTest, OtherRuntimesOnItsThreadAreRefused) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");  // the statements start threads
     EXPECT_DEATH(
         {
             runtime rt{{.workers = 1}};
