@@ -5,7 +5,6 @@
 #include <belay/runtime/simulation.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <stdexcept>
 
 namespace belay::io {
@@ -40,7 +39,7 @@ void sim_network::connect_from(std::string_view from) {
 void sim_network::add_host(std::string_view name, std::string_view address) { network_.hosts[std::string{name}] = host(address); }
 
 void sim_network::partition(std::string_view from, std::string_view to) {
-    network_.cut[sim::network::between(host(from), host(to))] = true;
+    network_.cut.insert(sim::network::between(host(from), host(to)));
 }
 void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host(from), host(to)); }
 void sim_network::reset_connections(std::string_view of) { network_.reset_all(host(of)); }

@@ -27,8 +27,6 @@ int fail(int error) noexcept {
     return -1;
 }
 
-bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
-
 endpoint with_port(const endpoint& where, std::uint16_t port) {
     if (where.family() == endpoint::kind::ipv6) return endpoint::parse('[' + where.address() + "]:" + std::to_string(port));
     return endpoint::parse(where.address() + ':' + std::to_string(port));

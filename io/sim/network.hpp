@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,7 +104,7 @@ public:
     fault_options faults;
     link_options usual_link;
     std::map<std::pair<std::string, std::string>, link_options> links;
-    std::map<std::pair<std::string, std::string>, bool> cut;
+    std::set<std::pair<std::string, std::string>> cut;
     std::size_t buffer = 64 * 1024;
     std::string client = "127.0.0.1";
     std::string client_v6 = "::1";
@@ -114,6 +115,7 @@ public:
     [[nodiscard]] std::size_t open_sockets() const noexcept;
     [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
     static std::pair<std::string, std::string> between(std::string host, std::string other);
+    static bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
 
 private:
     using result = std::optional<std::int32_t>;  // nothing: not yet
@@ -144,6 +146,7 @@ private:
     result begin_connect(const io_operation& op, socket& s);
     [[nodiscard]] int events(socket& s, int mask);
     bool injected(std::uint32_t rarity);
+    std::size_t perhaps_fewer(std::size_t bytes);
     void progress(socket& s);
     void look() noexcept override;
     void run_queue(std::deque<io_operation*>& queue, socket& s);

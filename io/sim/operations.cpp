@@ -52,6 +52,11 @@ void network::at(std::int64_t when_ns, const char* what, std::function<void()> t
 
 bool network::injected(std::uint32_t rarity) { return rarity != 0 && sim_.choose(2, rarity) != 0; }
 
+std::size_t network::perhaps_fewer(std::size_t bytes) {
+    if (bytes < 2 || !injected(faults.short_transfer)) return bytes;
+    return 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
+}
+
 // ---- operations ------------------------------------------------------------------------------------------------
 
 void network::submit(io_operation& op) noexcept {
@@ -154,9 +159,7 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
         break_off(s);
         return -ECONNRESET;
     }
-    std::size_t bytes = std::min(total(parts, count), s.inbox.size());
-    if (bytes > 1 && injected(faults.short_transfer))
-        bytes = 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
+    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), s.inbox.size()));
     std::size_t copied = 0;
     for (std::size_t i = 0; i < count && copied < bytes; ++i) {
         std::size_t part = std::min(parts[i].iov_len, bytes - copied);
@@ -184,10 +187,8 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
         break_off(s);
         return -ECONNRESET;
     }
-    std::size_t bytes = std::min(total(parts, count), room_towards(s));
+    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), room_towards(s)));
     if (bytes == 0) return total(parts, count) == 0 ? result{0} : std::nullopt;
-    if (bytes > 1 && injected(faults.short_transfer))
-        bytes = 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
     packet what{packet::kind::data, {}};
     for (std::size_t i = 0; i < count && what.bytes.size() < bytes; ++i)
         what.bytes.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, bytes - what.bytes.size()));

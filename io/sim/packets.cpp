@@ -106,8 +106,7 @@ socket* network::listener_for(const endpoint& where) {
     std::vector<socket*> found;
     for (auto& [fd, s] : sockets_) {
         if (s->closed || s->is != socket::state::listening) continue;
-        bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() &&
-                   (s->local.address() == "0.0.0.0" || s->local.address() == "::");
+        bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() && any_address(s->local);
         if (s->local == where || any) found.push_back(s.get());
     }
     return found.empty() ? nullptr : found[sim_.draw(static_cast<std::uint32_t>(found.size()))];

@@ -12,7 +12,7 @@ namespace {
 /// What stands in for the frame of a task<T> that has failed, whatever T is. Whoever awaits a task looks at nothing but the result in its
 /// promise: a union that begins with the std::exception_ptr, and behind it, at a distance that depends on T, one byte that says
 /// "error". So all bytes behind say so. The layout of frames is that which GCC and Clang share (Itanium C++ ABI), as in
-/// io/detail/io_composite.hpp; that of result_slot is checked below.
+/// io/detail/io_composite.hpp; that of result_slot is what the tests of fail_everywhere() rely on. Larger results are boxed.
 struct failed_frame {
     void (*resume)(failed_frame*) = nullptr;
     void (*destroy)(failed_frame*) = [](failed_frame* self) { delete self; };
@@ -28,10 +28,6 @@ struct failed_frame {
 };
 static_assert(offsetof(failed_frame, error) == 2 * sizeof(void*) + sizeof(promise_base));
 static_assert(offsetof(failed_frame, states) == offsetof(failed_frame, error) + sizeof(std::exception_ptr));
-
-}  // namespace
-
-namespace {
 
 bool is_a_tasks(const promise_base& frame) noexcept {
     auto self = std::coroutine_handle<promise_base>::from_promise(const_cast<promise_base&>(frame));

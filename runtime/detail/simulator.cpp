@@ -223,11 +223,10 @@ std::size_t simulator::proposal() {
     return highest();
 }
 
-std::size_t simulator::highest() const noexcept {
+std::size_t simulator::highest() noexcept {
     std::size_t best = 0;
-    auto* self = const_cast<simulator*>(this);
     for (std::size_t i = 1; i < ready_.size(); ++i)
-        if (self->priority_of(i) > self->priority_of(best)) best = i;
+        if (priority_of(i) > priority_of(best)) best = i;
     return best;
 }
 
@@ -289,10 +288,7 @@ void simulator::perform(const item& next) {
 void simulator::run_task(worker& w, record& rec) {
     if (failing_ == &rec) {
         failing_ = nullptr;
-        if (rec.is_stopped() && !rec.stop_asked()) {
-            ++failed_;
-            if (!fail_leaf(rec, failure_)) return;
-        }
+        if (rec.is_stopped() && !rec.stop_asked() && !fail_leaf(rec, failure_)) return;
     }
     suspended_ = w.poll(&rec, budget_);
 }

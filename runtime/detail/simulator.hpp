@@ -73,8 +73,6 @@ public:
     /// Outside of all steps. The task that the last step has suspended, if a stop could end what it waits on: the function that waits fails with
     /// `error` when it goes on, unless what it waits for has happened by then. False: there is none, or it waits for tasks of its own.
     bool fail_last(const std::exception_ptr& error);
-    /// How often that has come to pass.
-    [[nodiscard]] std::size_t failed() const noexcept { return failed_; }
 
     // ---- for the simulated world -------------------------------------------------------------------------------
     /// The event is the caller's, and stays alive until it has happened.
@@ -131,7 +129,7 @@ private:
     bool advance(std::int64_t limit_ns) noexcept;
     [[nodiscard]] std::size_t usual() const noexcept;
     [[nodiscard]] std::size_t proposal();
-    [[nodiscard]] std::size_t highest() const noexcept;
+    [[nodiscard]] std::size_t highest() noexcept;
     [[nodiscard]] std::uint64_t& priority_of(std::size_t i) noexcept;
     item take(std::size_t i);
     void perform(const item& next);
@@ -161,7 +159,6 @@ private:
     record* suspended_ = nullptr;  // by the last step, if that was a task's
     record* failing_ = nullptr;  // is to fail when it goes on
     std::exception_ptr failure_;
-    std::size_t failed_ = 0;
     std::uint32_t pick_ = 0;  // of the step that is being made
     std::size_t steps_ = 0;
     std::uint64_t fingerprint_ = 14695981039346656037ULL;

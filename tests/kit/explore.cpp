@@ -23,9 +23,9 @@ extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)())
 namespace belay::kit {
 namespace {
 
-using detail::run_outcome;
 using detail::number_in_environment;
 using detail::run_once;
+using detail::run_outcome;
 
 constexpr std::size_t usual_seeds = 100;
 

@@ -84,6 +84,8 @@ struct run_outcome {
 
 /// One run, and all that is looked at after it.
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check);
+/// Timers, I/O operations and blocking functions that are left, a line for each sort; empty if there are none.
+std::string left_over(const runtime_metrics& numbers);
 /// Of the process, and one for the look itself.
 std::size_t open_descriptors();
 /// BELAY_SEED and the like. Throws std::invalid_argument that names the variable.

@@ -38,26 +38,16 @@ private:
     std::shared_ptr<guardrails::report_sink> before_;
 };
 
+std::string line_if(std::size_t count, const std::string& what) {
+    return count != 0 ? "  " + std::to_string(count) + what + '\n' : "";
+}
+
 /// What must be gone when all tasks are.
 std::string left_behind(simulation& sim) {
-    std::string text;
-    auto say = [&](std::size_t count, const char* what) {
-        if (count != 0) text += "  " + std::to_string(count) + what + '\n';
-    };
-    std::size_t timers = 0;
-    std::size_t in_flight = 0;
     auto numbers = sim.metrics();
-    for (const auto& worker : numbers.workers) {
-        timers += worker.timers;
-        in_flight += worker.io_in_flight;
-    }
-    say(numbers.live_tasks, " tasks that do not end:");
+    std::string text = line_if(numbers.live_tasks, " tasks that do not end:");
     if (numbers.live_tasks != 0) text += sim.tasks();
-    say(timers, " timers");
-    say(in_flight, " I/O operations in flight");
-    say(io::sim_network::of(sim).open_sockets(), " sockets that were not closed");
-    for (const auto& pool : numbers.pools) say(pool.running + pool.queued + pool.waiting, " blocking functions");
-    return text;
+    return text + left_over(numbers) + line_if(io::sim_network::of(sim).open_sockets(), " sockets that were not closed");
 }
 
 std::string text_of(const std::exception_ptr& error) {
@@ -71,6 +61,19 @@ std::string text_of(const std::exception_ptr& error) {
 }
 
 }  // namespace
+
+std::string left_over(const runtime_metrics& numbers) {
+    std::size_t timers = 0;
+    std::size_t in_flight = 0;
+    for (const auto& worker : numbers.workers) {
+        timers += worker.timers;
+        in_flight += worker.io_in_flight;
+    }
+    std::string text = line_if(timers, " timers") + line_if(in_flight, " I/O operations in flight");
+    for (const auto& pool : numbers.pools)
+        text += line_if(pool.running + pool.queued + pool.waiting, " blocking functions in the pool " + pool.name);
+    return text;
+}
 
 std::size_t open_descriptors() {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));

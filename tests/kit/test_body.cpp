@@ -78,19 +78,6 @@ public:
     void write(const report& what) noexcept override { ADD_FAILURE() << what.to_text(); }
 };
 
-void check_nothing_left(const runtime_metrics& numbers) {
-    std::size_t in_flight = 0;
-    std::size_t timers = 0;
-    for (const auto& worker : numbers.workers) {
-        in_flight += worker.io_in_flight;
-        timers += worker.timers;
-    }
-    EXPECT_EQ(in_flight, 0U) << "I/O operations are left after all tasks were stopped";
-    EXPECT_EQ(timers, 0U) << "timers are left after all tasks were stopped";
-    for (const auto& pool : numbers.pools)
-        EXPECT_EQ(pool.running + pool.queued + pool.waiting, 0U) << "blocking functions are left in the pool " << pool.name;
-}
-
 }  // namespace
 
 void run_test(const std::function<task<>()>& body, const test_options& options) {
@@ -111,7 +98,7 @@ void run_test(const std::function<task<>()>& body, const test_options& options) 
         EXPECT_EQ(rt.metrics().live_tasks, 0U) << "tasks are left that the body has spawned into the runtime";
         auto report = rt.shutdown(std::chrono::seconds{10});
         EXPECT_EQ(report.abandoned, 0U) << "tasks did not end when they were stopped";
-        check_nothing_left(rt.metrics());
+        EXPECT_EQ(detail::left_over(rt.metrics()), "") << "left after all tasks were stopped";
         running.store(nullptr, std::memory_order_release);
     }
     guardrails::set_callback(std::move(before));
