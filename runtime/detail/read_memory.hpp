@@ -1,6 +1,7 @@
 // This process's memory as a debugger reads it.
 #pragma once
 
+#include <dlfcn.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +21,17 @@ inline std::size_t read_memory_up_to(const void* from, void* to, std::size_t byt
 /// All of it, or false.
 inline bool read_memory(const void* from, void* to, std::size_t bytes) noexcept {
     return read_memory_up_to(from, to, bytes) == bytes;
+}
+
+/// It is part of a program or library that is loaded, as vtables and the texts of source locations are. What lies where an object has
+/// gone may be anything. Async-signal-safe.
+inline bool is_loaded(const void* address) noexcept {
+#if __GLIBC_PREREQ(2, 35)
+    dl_find_object found{};
+    return ::_dl_find_object(const_cast<void*>(address), &found) == 0;
+#else
+    return address != nullptr;
+#endif
 }
 
 }  // namespace belay::detail

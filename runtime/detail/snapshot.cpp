@@ -4,6 +4,7 @@
 #include <belay/runtime/detail/worker.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -21,6 +22,20 @@ bool read_object(const void* from, T& to) noexcept {
 void copy_name(const char* name, task_snapshot& out) noexcept {
     if (name == nullptr) return;
     out.name[read_memory_up_to(name, out.name.data(), out.name.size() - 1)] = '\0';
+}
+
+bool is_loaded(std::source_location at) noexcept {
+    static_assert(sizeof at == sizeof(const void*));
+    const auto* text = std::bit_cast<const void*>(at);
+    return text == nullptr || belay::detail::is_loaded(text);
+}
+
+/// What was read where a record was, and may be no more: another object may live there by now, and what it has where a record has its
+/// texts must not be followed.
+bool is_record(const std::byte* bytes) noexcept {
+    const void* vtable = nullptr;
+    std::memcpy(&vtable, bytes, sizeof vtable);
+    return belay::detail::is_loaded(vtable) && is_loaded(reinterpret_cast<const record*>(bytes)->spawn_site());
 }
 
 void add_frame(task_snapshot& out, std::source_location site) noexcept {
@@ -62,12 +77,14 @@ void snapshot_pinning(record& rec, task_snapshot& out) noexcept {
     out.waiting_on = "running or ready";
 }
 
-bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
+// Not looked at by UBSan: that the bytes are a record's is what is found out here.
+__attribute__((no_sanitize("vptr"))) bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     out = {};
     alignas(record) std::byte before[sizeof(record)];
     alignas(record) std::byte after[sizeof(record)];
     if (!read_object(rec, before)) return false;
     const record& seen = *reinterpret_cast<const record*>(before);
+    if (!is_record(before)) return false;
     task_snapshot found;
     found.id = seen.id;
     found.spawned = seen.spawn_site();
@@ -78,6 +95,7 @@ bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
         if (!read_object(frame, frame_bytes)) return false;
         const auto& promise = *reinterpret_cast<const promise_base*>(frame_bytes);
+        if (!is_loaded(promise.site)) return false;
         add_frame(found, promise.site);
         frame = promise.parent;
     }
@@ -87,7 +105,7 @@ bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     return true;
 }
 
-bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept {
+__attribute__((no_sanitize("vptr"))) bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) noexcept {
     out = {};
     out.waiting_on = "running";
     record* rec = w.current();
@@ -96,6 +114,7 @@ bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) 
     if (rec == nullptr) return unchanged();  // between two tasks of one chain of transfers
     if (!read_object(rec, bytes) || !unchanged()) return false;
     const record& copy = *reinterpret_cast<const record*>(bytes);
+    if (!is_record(bytes)) return false;
     out.id = copy.id;
     copy_name(copy.name.load(std::memory_order_relaxed), out);
     out.spawned = copy.spawn_site();
