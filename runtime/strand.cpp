@@ -13,11 +13,11 @@ strand_job* strand_core::next() noexcept {
     std::scoped_lock guard(lock_);
     strand_job* job = waiting_.pop();
     if (job == nullptr) {
-        state_.store(state::free, std::memory_order_release);  // pairs with try_acquire(); everybody who waited gave up
+        word_.release();  // everybody who waited gave up
         return nullptr;
     }
     job->linked_ = false;
-    if (waiting_.empty()) state_.store(state::held, std::memory_order_release);  // pairs with try_acquire() of those after us
+    if (waiting_.empty()) word_.hand_over_to_last();
     return job;
 }
 
@@ -51,7 +51,7 @@ void strand_core::grant(strand_job& job) noexcept {
 void strand_core::release_and_hand_over() noexcept {
     inside_.store(nullptr, std::memory_order_relaxed);  // ordered by the release of the strand, as is parked_
     parked_ = nullptr;
-    if (release_if_alone()) return;
+    if (word_.release_if_alone()) return;
     if (strand_job* job = next()) grant(*job);
 }
 
@@ -97,23 +97,15 @@ bool strand_job::suspend_for(record& rec) noexcept {
 }
 
 bool strand_job::start() noexcept {
-    using state = strand_core::state;
     {
         std::scoped_lock guard(core_->lock_);
-        auto seen = core_->state_.load(std::memory_order_relaxed);
-        while (!stopped_early_) {
-            // Free: take it. Held: announce a waiter, so that the holder comes to the queue; it then waits for the lock.
-            auto wanted = seen == state::free ? state::held : state::contended;
-            // acquire, as in try_acquire(); release: the holder, which sees it, sees the caller's side too.
-            if (!core_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
-                continue;
-            if (seen != state::free) {
+        if (!stopped_early_) {
+            done_ = core_->word_.acquire_or_announce();
+            if (!done_) {
                 core_->waiting_.push(*this);
                 linked_ = true;
                 return true;
             }
-            done_ = true;
-            break;
         }
     }
     if (!done_) {
@@ -136,7 +128,7 @@ void strand_job::request_stop(stop_walk&) noexcept {
         }
         core_->waiting_.remove(*this);
         linked_ = false;
-        // `contended` may stay without waiters: next() then finds the queue empty.
+        // The announcement may stay without waiters: next() then finds the queue empty.
     }
     complete(outcome::stopped);
 }

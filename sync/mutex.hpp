@@ -4,6 +4,7 @@
 //     auto guard = co_await state_mutex.lock();
 #pragma once
 
+#include <belay/runtime/detail/lock_word.hpp>
 #include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/task.hpp>
 #include <belay/sync/detail/waiter_queue.hpp>
@@ -100,18 +101,9 @@ public:
 private:
     friend class mutex_guard;
     friend class mutex_awaiter;
-    // state_: free, held, or held with waiters in the queue. The two uncontended paths are one CAS each.
-    enum class state : std::uint8_t { free, held, contended };
-
-    bool try_acquire() noexcept {
-        auto expected = state::free;
-        // acquire, pairs with the release in release().
-        return state_.compare_exchange_strong(expected, state::held, std::memory_order_acquire, std::memory_order_relaxed);
-    }
+    bool try_acquire() noexcept { return word_.try_acquire(); }
     void release() noexcept {
-        auto expected = state::held;
-        if (state_.compare_exchange_strong(expected, state::free, std::memory_order_release, std::memory_order_relaxed)) return;
-        hand_over();
+        if (!word_.release_if_alone()) hand_over();
     }
     /// Not inlined: it would keep the compiler from inlining release().
     [[gnu::noinline]] void hand_over() noexcept {
@@ -122,17 +114,17 @@ private:
             while (next != nullptr && !next->claim());
             // Still held, by the next one; or everybody gave up.
             if (next == nullptr) {
-                state_.store(state::free, std::memory_order_release);
+                word_.release();
             } else if (waiters_.empty()) {
-                state_.store(state::held, std::memory_order_release);
+                word_.hand_over_to_last();
             }
         }
         if (next != nullptr) next->grant();
     }
 
-    std::atomic<state> state_{state::free};
+    detail::lock_word word_;
     std::atomic<const mutex_guard*> holder_{nullptr};  // for the search for deadlocks; null while it is handed over
-    detail::spin_lock lock_;  // guards the queue and the changes from and to `contended`
+    detail::spin_lock lock_;  // guards the queue, and some of the word's changes: see there
     detail::waiter_queue<detail::waiter> waiters_;
 };
 
@@ -164,26 +156,20 @@ bool mutex_awaiter::await_ready() noexcept {
 detail::admission mutex_awaiter::start_waiting() noexcept {
     std::scoped_lock guard(mutex_->lock_);
     if (stopped_early()) return detail::admission::stopped;
-    auto seen = mutex_->state_.load(std::memory_order_relaxed);
-    for (;;) {
-        // Free: take it. Held: announce a waiter, so that release() comes to the queue; it then waits for lock_.
-        auto wanted = seen == mutex::state::free ? mutex::state::held : mutex::state::contended;
-        if (mutex_->state_.compare_exchange_weak(seen, wanted, std::memory_order_acquire)) break;
-    }
-    if (seen != mutex::state::free) {
+    if (!mutex_->word_.acquire_or_announce()) {
         mutex_->waiters_.push(*this);
         return detail::admission::waiting;
     }
     // Taken first and claimed then, because try_lock() takes it without lock_: a claim could find the mutex gone. Given back
     // when another arm has won meanwhile: nobody waits, since whoever wants to needs lock_ for it.
     if (claim()) return detail::admission::done;
-    mutex_->state_.store(mutex::state::free, std::memory_order_release);
+    mutex_->word_.release();
     return detail::admission::stopped;
 }
 
 void mutex_awaiter::withdraw(detail::grant_list&) noexcept {
     std::scoped_lock guard(mutex_->lock_);
-    mutex_->waiters_.unlink(*this);  // `contended` may stay, as in request_stop()
+    mutex_->waiters_.unlink(*this);  // its announcement may stay, as in request_stop()
 }
 
 void mutex_awaiter::request_stop(detail::stop_walk&) noexcept {
@@ -191,7 +177,7 @@ void mutex_awaiter::request_stop(detail::stop_walk&) noexcept {
     {
         std::scoped_lock guard(mutex_->lock_);
         mine = take_back(mutex_->waiters_);
-        // `contended` may stay without waiters: release() then finds the queue empty.
+        // The announcement may stay without waiters: release() then finds the queue empty.
     }
     if (mine) give_up();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <belay/runtime/detail/fifo.hpp>
+#include <belay/runtime/detail/lock_word.hpp>
 #include <belay/runtime/detail/spin_lock.hpp>
 #include <belay/runtime/operation.hpp>
 #include <belay/runtime/yield.hpp>
@@ -64,18 +65,14 @@ public:
     strand_core(const strand_core&) = delete;
     strand_core& operator=(const strand_core&) = delete;
     ~strand_core() {
-        if (state_.load(std::memory_order_relaxed) != state::free) [[unlikely]]
+        if (!word_.is_free()) [[unlikely]]
             destroyed_in_use();
     }
 
-    bool try_acquire() noexcept {
-        auto expected = state::free;
-        // acquire, pairs with the release in release_if_alone() and next(): the functions before happened before.
-        return state_.compare_exchange_strong(expected, state::held, std::memory_order_acquire, std::memory_order_relaxed);
-    }
+    bool try_acquire() noexcept { return word_.try_acquire(); }
     /// By the holder, on a worker, after its function: lets go, or runs what waits.
     void release_and_run() noexcept {
-        if (!release_if_alone()) run_waiting();
+        if (!word_.release_if_alone()) run_waiting();
     }
     /// By the holder, anywhere: lets go, or hands over through the scheduler. Runs nothing.
     void release_and_hand_over() noexcept;
@@ -84,22 +81,14 @@ public:
 
 private:
     friend class strand_job;
-    // held: nobody waits. contended: perhaps somebody waits.
-    enum class state : std::uint8_t { free, held, contended };
-
-    bool release_if_alone() noexcept {
-        auto expected = state::held;
-        // release, pairs with try_acquire().
-        return state_.compare_exchange_strong(expected, state::free, std::memory_order_release, std::memory_order_relaxed);
-    }
     void run_waiting() noexcept;
     strand_job* next() noexcept;
     void grant(strand_job& job) noexcept;
     void refuse_nested(const record& rec) const noexcept;
     void destroyed_in_use() noexcept;
 
-    std::atomic<state> state_{state::free};
-    spin_lock lock_;  // guards the queue and the changes from and to `contended`
+    lock_word word_;
+    spin_lock lock_;  // guards the queue, and some of the word's changes: see there
     fifo<strand_job> waiting_;
     // Of the coroutine that holds the strand; null otherwise. Compared, never followed, by others.
     std::atomic<const stop_node*> inside_{nullptr};

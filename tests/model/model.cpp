@@ -27,6 +27,7 @@ struct fiber {
     std::function<bool()> waits_for;  // empty: it can go on
     std::deque<buffered> buffer;
     bool ended = false;
+    std::size_t ran = 0;  // when it was last chosen
 };
 
 }  // namespace
@@ -56,6 +57,7 @@ public:
         f.waits_for = nullptr;
         f.buffer.clear();
         f.ended = false;
+        f.ran = 0;
     }
     void set_check(std::function<std::string()> check) { check_ = std::move(check); }
 
@@ -168,8 +170,13 @@ private:
             std::vector<fiber*> buffers;
             for (std::size_t i = 0; i < used_; ++i)
                 if (!fibers_[i]->buffer.empty()) buffers.push_back(fibers_[i].get());
-            // It may be spinning: others must go on, and what they have stored must arrive.
+            // It may be spinning, on what is in a buffer, or on what another one does; of several that may spin, too, each has its turn.
             bool forced = stay && burst_ > longest_burst && (!others.empty() || !buffers.empty());
+            if (forced && !buffers.empty()) others.clear();
+            if (forced && !others.empty()) {
+                others = {*std::ranges::min_element(others, {}, &fiber::ran)};
+                buffers.clear();
+            }
             if (stay && !forced) threads.push_back(running);
             if (!stay && running != nullptr && can_run(*running)) threads.push_back(running);
             if (!stay || forced || preemptions_ < limits_.preemptions)
@@ -192,6 +199,7 @@ private:
             fiber* next = threads[chosen];
             if (stay && !forced && next != running) ++preemptions_;
             if (next != running) burst_ = 0;
+            next->ran = operations_;
             return next;
         }
     }

@@ -15,7 +15,8 @@
 //
 // Threads are fibers on one thread. At each atomic operation the checker chooses who goes on, and backtracks over all choices with at
 // most `preemptions` switches away from a thread that could go on (most bugs need two: Musuvathi and Qadeer, PLDI 2007). A thread that
-// has made 40 steps in a row while others could go on, or while a store waits to be seen, has to let them: it may be spinning. Memory
+// has made 40 steps in a row while others could go on, or while a store waits to be seen, has to let them, the store first and then
+// who has waited for longest: it may be spinning. Memory
 // is that of x86 (Sewell et al., CACM 2010): a store that is not seq_cst may stay in its thread's buffer, at most `delays` of them in a run, while others
 // and later loads of its own thread overtake it; everything else is sequentially consistent. So a missing seq_cst edge between a store and
 // a load is found; what only weaker machines may do is left to ThreadSanitizer and to the arguments in the comments.
