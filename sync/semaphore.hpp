@@ -6,6 +6,7 @@
 
 #include <belay/runtime/task.hpp>
 #include <belay/sync/detail/handle_list.hpp>
+#include <belay/sync/detail/lost_permits.hpp>
 #include <belay/sync/detail/waiter_queue.hpp>
 
 #include <coroutine>
@@ -92,6 +93,10 @@ public:
     explicit semaphore(std::size_t permits) noexcept : available_{permits}, permits_{permits} {}
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
+    ~semaphore() {
+        if (counted_ && available_ != permits_) [[unlikely]]
+            detail::lost_permits.fetch_add(permits_ - available_, std::memory_order_relaxed);
+    }
 
     /// Awaitable: a permit for `count`. On stop: leaves the queue and has acquired none. If there will never be so many, it waits
     /// until it is stopped. O(1).

@@ -1,4 +1,5 @@
 #include <belay/tests/kit/everywhere.hpp>
+#include <belay/tests/kit/run_guard.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -15,6 +16,7 @@ using intervention = std::function<bool(simulation&, std::size_t place)>;
 everywhere_result at_every_step(const everywhere_options& options, const program& run, std::string_view what,
                                 const intervention& act) {
     everywhere_result result;
+    detail::run_guard guard{options.step_limit};
     auto only_seed = detail::number_in_environment("BELAY_SEED");
     auto only_place = detail::number_in_environment("BELAY_PLACE");
     for (std::size_t seed = 0; seed < (only_seed ? 1 : options.seeds); ++seed) {
@@ -35,6 +37,7 @@ everywhere_result at_every_step(const everywhere_options& options, const program
                 current = &sim;
                 return run(sim);
             };
+            detail::run_guard::begins(own.seed, place);
             auto out = detail::run_once(own, watched, options.check);
             ++result.runs;
             if (acted) ++result.places;
@@ -79,7 +82,7 @@ everywhere_result fail_everywhere(const everywhere_options& options, const progr
 
 examination examine(const explore_options& options, const program& run) {
     examination all;
-    everywhere_options everywhere{.sim = options.sim, .check = options.check};
+    everywhere_options everywhere{.sim = options.sim, .check = options.check, .step_limit = options.step_limit};
     bool repeats = detail::number_in_environment("BELAY_SEED").has_value();
     bool at_a_place = detail::number_in_environment("BELAY_PLACE").has_value();
     if (!at_a_place) {

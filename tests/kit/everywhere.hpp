@@ -21,6 +21,7 @@ struct everywhere_options {
     std::size_t seeds = 1;  ///< all places under each of so many seeds; more than one only makes sense if sim.how is not calm
     std::size_t max_places = 100'000;  ///< of each seed; with more, the rest is left out
     verdict check{};  ///< as in explore_options
+    std::chrono::seconds step_limit{60};  ///< as in explore_options
 };
 
 /// What fail_everywhere() throws.

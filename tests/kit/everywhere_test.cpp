@@ -286,5 +286,22 @@ BELAY_TEST(Stress, RunsEachTaskSoManyTimes) {
     CO_ASSERT_TRUE(thrown);
 }
 
+TEST(StopEverywhereDeathTest, ARunThatEndsTheProcessTellsItsPlace) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(stop_everywhere({},
+                                 [](simulation&) -> task<> {
+                                     struct must_end_well {
+                                         ~must_end_well() {
+                                             if (!ended) std::abort();
+                                         }
+                                         bool ended = false;
+                                     } look;
+                                     co_await yield();
+                                     co_await yield();
+                                     look.ended = true;
+                                 }),
+                 "BELAY_SEED=1 BELAY_PLACE=1");
+}
+
 }  // namespace
 }  // namespace belay::kit

@@ -1,15 +1,13 @@
 #include <belay/tests/kit/explore.hpp>
+#include <belay/tests/kit/run_guard.hpp>
 
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,13 +15,11 @@
 #include <system_error>
 #include <utility>
 
-// There if a sanitizer is.
-extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
-
 namespace belay::kit {
 namespace {
 
 using detail::number_in_environment;
+using detail::run_guard;
 using detail::run_once;
 using detail::run_outcome;
 
@@ -40,48 +36,13 @@ failed_run failure_of(run_outcome&& out, std::uint64_t seed) {
     return failure;
 }
 
-/// While it exists, what ends the process tells the seed of the run that it ends: an assertion, a panic, a misuse, a fault, a
-/// sanitizer.
-class seed_at_death {
-public:
-    seed_at_death() {
-        struct sigaction own{};
-        own.sa_handler = [](int) { tell(); };
-        own.sa_flags = static_cast<int>(SA_RESETHAND);
-        for (std::size_t i = 0; i < signals.size(); ++i) {
-            bool theirs = signals[i] == SIGSEGV && __sanitizer_set_death_callback != nullptr;
-            ::sigaction(signals[i], theirs ? nullptr : &own, &before_[i]);
-        }
-        if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&tell);
-    }
-    seed_at_death(const seed_at_death&) = delete;
-    seed_at_death& operator=(const seed_at_death&) = delete;
-    ~seed_at_death() {
-        for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
-        if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(nullptr);
-    }
-
-    inline static std::atomic<std::uint64_t> current{0};
-
-private:
-    /// abort() raises its signal again, and a fault happens again; then it ends the process.
-    static constexpr std::array<int, 3> signals{SIGABRT, SIGSEGV, SIGBUS};
-    static void tell() {
-        char line[160];
-        int n = std::snprintf(line, sizeof line, "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n",
-                              static_cast<unsigned long long>(current.load(std::memory_order_relaxed)));
-        static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
-    }
-    std::array<struct sigaction, 3> before_{};
-};
-
 /// The seeds [first, first + count), every `stride`th. Nothing is made simpler here.
 exploration run_seeds(const explore_options& options, const program& run, std::size_t first, std::size_t stride) {
     exploration result;
     for (std::size_t i = first; i < options.seeds; i += stride) {
         simulation_options sim = options.sim;
         sim.seed = options.sim.seed + i;
-        seed_at_death::current.store(sim.seed, std::memory_order_relaxed);
+        run_guard::begins(sim.seed, 0);
         run_outcome out = run_once(sim, run, options.check);
         ++result.runs;
         result.steps += out.steps;
@@ -116,6 +77,7 @@ struct child {
 [[noreturn]] void run_as_child(const explore_options& options, const program& run, unsigned index, int pipe) {
     int status = 1;
     try {
+        run_guard guard{options.step_limit};
         auto mine = run_seeds(options, run, index, options.processes);
         child_message message{mine.runs, mine.steps, mine.failure ? mine.failure->seed - options.sim.seed + 1 : 0};
         if (::write(pipe, &message, sizeof message) == sizeof message) status = 0;
@@ -175,6 +137,7 @@ exploration run_in_children(const explore_options& options, const program& run) 
     explore_options one = options;
     one.sim.seed += first_failed - 1;
     one.seeds = 1;
+    run_guard guard{options.step_limit};
     all.failure = run_seeds(one, run, 0, 1).failure;
     if (!all.failure) {
         all.failure.emplace();
@@ -207,8 +170,11 @@ exploration explore(const explore_options& options, const program& run) {
         own.processes = 1;
         if (const char* text = std::getenv("BELAY_SCHEDULE")) own.sim.replay = sim_schedule::parse(text);
     }
-    seed_at_death tells_seed;
-    exploration result = own.processes > 1 ? run_in_children(own, run) : run_seeds(own, run, 0, 1);
+    exploration result;
+    if (own.processes > 1) result = run_in_children(own, run);  // each has a guard of its own
+    if (own.processes > 1 && !result.failure) return result;
+    run_guard guard{own.step_limit};
+    if (own.processes <= 1) result = run_seeds(own, run, 0, 1);
     if (!result.failure) return result;
     simulation_options failing = own.sim;
     failing.seed = result.failure->seed;

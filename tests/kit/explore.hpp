@@ -9,6 +9,7 @@
 #include <belay/runtime/simulation.hpp>
 #include <belay/runtime/task.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,6 +37,9 @@ struct explore_options {
     /// Runs each seed twice and fails if the two differ: then the program depends on something that is not simulated. Otherwise only the
     /// first seed is.
     bool twice = false;
+    /// Of real time: a step that takes longer, because a task computes for ever or blocks the thread, ends the process, which tells the
+    /// seed. At least a second.
+    std::chrono::seconds step_limit{60};
     unsigned processes = 1;  ///< runs seeds in so many children; the program must not need the parent's threads
 };
 
@@ -65,9 +69,9 @@ struct exploration {
 };
 
 /// Runs the program under each seed until one fails. `BELAY_SEED=n` in the environment runs that seed alone, with
-/// `BELAY_SCHEDULE="3:1 7:2"` exactly that schedule of it. An abort, a signal that ends the process and a sanitizer's report tell the seed of
-/// the run that they end; a run that hangs within one step tells nothing, and is best looked at in a debugger. Blocks; the thread must have no simulation. Throws what making a simulation
-/// throws.
+/// `BELAY_SCHEDULE="3:1 7:2"` exactly that schedule of it. An abort, a signal that ends the process, a sanitizer's report and a step that
+/// hangs tell the seed of the run that they end. Blocks; the thread must have no simulation, and one thread of the process explores at
+/// a time. Throws what making a simulation throws, and std::invalid_argument for a step_limit below a second.
 exploration explore(const explore_options& options, const program& run);
 
 namespace detail {
@@ -86,6 +90,7 @@ struct run_outcome {
 run_outcome run_once(const simulation_options& options, const program& run, const verdict& check);
 /// Timers, I/O operations and blocking functions that are left, a line for each sort; empty if there are none.
 std::string left_over(const runtime_metrics& numbers);
+std::string permits_were_lost(std::size_t count);
 /// Of the process, and one for the look itself.
 std::size_t open_descriptors();
 /// BELAY_SEED and the like. Throws std::invalid_argument that names the variable.

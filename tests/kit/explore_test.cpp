@@ -9,14 +9,17 @@
 #include <belay/sync/channel.hpp>
 #include <belay/sync/event.hpp>
 #include <belay/sync/mutex.hpp>
+#include <belay/sync/semaphore.hpp>
 #include <belay/sync/sync_mutex.hpp>
 #include <belay/tests/kit/gtest.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 
 namespace belay::kit {
@@ -299,6 +302,28 @@ TEST(BelayTest, FailsForWhatIsLeft) {
                   ADD_FAILURE() << "is not reached";
               }).find("no"),
               std::string::npos);
+}
+
+TEST(Explore, PermitsThatAreNotGivenBackAreFound) {
+    auto result = explore({.seeds = 1}, [](simulation&) -> task<> {
+        alignas(semaphore_permit) std::byte place[sizeof(semaphore_permit)];  // whose end ends no permit
+        semaphore permits{3};
+        new (place) semaphore_permit{co_await permits.acquire(2)};
+    });
+    ASSERT_TRUE(result.failure);
+    EXPECT_NE(result.failure->what.find("2 permits were not given back"), std::string::npos) << result.failure->what;
+}
+
+TEST(ExploreDeathTest, AStepThatHangsTellsItsSeed) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(explore({.seeds = 1, .sim = {.seed = 42}, .step_limit = 1s},
+                         [](simulation&) -> task<> {
+                             std::atomic<bool> never{false};
+                             while (!never.load(std::memory_order_relaxed)) {}
+                             co_return;
+                         }),
+                 "has not ended for 1 s(.|\n)*BELAY_SEED=42");
+    EXPECT_THROW(explore({.step_limit = 0s}, [](simulation&) -> task<> { co_return; }), std::invalid_argument);
 }
 
 TEST(BelayTestDeathTest, ABodyThatHangsIsEndedWithItsTasks) {

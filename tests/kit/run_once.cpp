@@ -1,8 +1,11 @@
+#include <belay/io/sim_files.hpp>
 #include <belay/io/sim_network.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/observability/report.hpp>
+#include <belay/sync/detail/lost_permits.hpp>
 #include <belay/tests/kit/clock.hpp>
 #include <belay/tests/kit/explore.hpp>
+#include <belay/tests/kit/run_guard.hpp>
 
 #include <filesystem>
 #include <iterator>
@@ -47,7 +50,8 @@ std::string left_behind(simulation& sim) {
     auto numbers = sim.metrics();
     std::string text = line_if(numbers.live_tasks, " tasks that do not end:");
     if (numbers.live_tasks != 0) text += sim.tasks();
-    return text + left_over(numbers) + line_if(io::sim_network::of(sim).open_sockets(), " sockets that were not closed");
+    return text + left_over(numbers) + line_if(io::sim_network::of(sim).open_sockets(), " sockets that were not closed") +
+           line_if(io::sim_files::of(sim).open_files(), " files that were not closed");
 }
 
 std::string text_of(const std::exception_ptr& error) {
@@ -75,6 +79,10 @@ std::string left_over(const runtime_metrics& numbers) {
     return text;
 }
 
+std::string permits_were_lost(std::size_t count) {
+    return std::to_string(count) + " permits were not given back before their semaphore was destroyed";
+}
+
 std::size_t open_descriptors() {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
 }
@@ -88,10 +96,15 @@ run_outcome run_once(const simulation_options& options, const program& run, cons
         out.what = std::move(what);
     };
     std::size_t descriptors = open_descriptors();
+    std::size_t permits = belay::detail::lost_permits.load(std::memory_order_relaxed);
     found_by_guardrails found;
     {
         simulation_options own = options;
         if (own.guardrails.empty()) own.guardrails = "all=callback,error=off";
+        own.on_step = [&](std::size_t step) {
+            run_guard::goes_on();
+            if (options.on_step) options.on_step(step);
+        };
         simulation sim{own};
         try {
             sim.block_on([&] { return run(sim); });
@@ -110,6 +123,8 @@ run_outcome run_once(const simulation_options& options, const program& run, cons
         out.made = sim.made();
         out.trace = sim.trace();
     }
+    if (std::size_t lost = belay::detail::lost_permits.load(std::memory_order_relaxed) - permits; lost != 0)
+        fail(failure_kind::leak, permits_were_lost(lost));
     if (auto text = found.text(); !text.empty()) fail(failure_kind::guardrail, text);
     if (std::size_t now = open_descriptors(); now > descriptors)
         fail(failure_kind::leak, std::to_string(now - descriptors) + " descriptors were not closed");

@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/standstill.hpp>
 #include <belay/runtime/detail/task_list.hpp>
 #include <belay/runtime/detail/worker.hpp>
+#include <belay/sync/detail/lost_permits.hpp>
 #include <belay/tests/kit/clock.hpp>
 #include <belay/tests/kit/test_body.hpp>
 
@@ -83,6 +84,7 @@ public:
 void run_test(const std::function<task<>()>& body, const test_options& options) {
     detail::use_clock();  // not as a system call each time
     std::size_t descriptors = detail::open_descriptors();
+    std::size_t permits = belay::detail::lost_permits.load(std::memory_order_relaxed);
     auto before = guardrails::set_callback(std::make_shared<failing_sink>());
     {
         runtime rt{options.runtime};
@@ -102,6 +104,8 @@ void run_test(const std::function<task<>()>& body, const test_options& options) 
         running.store(nullptr, std::memory_order_release);
     }
     guardrails::set_callback(std::move(before));
+    if (std::size_t lost = belay::detail::lost_permits.load(std::memory_order_relaxed) - permits; lost != 0)
+        ADD_FAILURE() << detail::permits_were_lost(lost);
     EXPECT_LE(detail::open_descriptors(), descriptors) << "descriptors were not closed";
 }
 

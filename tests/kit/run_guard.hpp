@@ -1,0 +1,41 @@
+// What ends the process in the middle of a run tells which run it is; and a step that does not end is such a thing, too.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+namespace belay::kit::detail {
+
+/// One at a time, around runs on this thread. While it exists, an assertion, a panic, a misuse, a fault, or a sanitizer's report is
+/// followed by the seed and the place of the run that it ended. So is a step that takes longer than the limit: then the process is
+/// ended, unless a debugger is attached.
+class run_guard {
+public:
+    explicit run_guard(std::chrono::seconds step_limit);
+    run_guard(const run_guard&) = delete;
+    run_guard& operator=(const run_guard&) = delete;
+    ~run_guard();
+
+    /// A run begins. `place`: where it is stopped, or fails; 0: nowhere.
+    static void begins(std::uint64_t seed, std::size_t place) noexcept;
+    /// A step has ended, or something has happened between two runs.
+    static void goes_on() noexcept;
+
+private:
+    void watch(std::chrono::seconds limit);
+    /// abort() raises its signal again, and a fault happens again; then it ends the process.
+    static constexpr std::array<int, 3> signals{SIGABRT, SIGSEGV, SIGBUS};
+    std::array<struct sigaction, 3> before_{};
+    std::mutex lock_;
+    std::condition_variable changed_;
+    bool done_ = false;
+    std::thread watch_;
+};
+
+}  // namespace belay::kit::detail
