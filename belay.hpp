@@ -5,10 +5,13 @@
 #include <belay/io/descriptor.hpp>
 #include <belay/io/endpoint.hpp>
 #include <belay/io/error.hpp>
+#include <belay/io/file.hpp>
+#include <belay/io/pipe.hpp>
 #include <belay/io/resolve.hpp>
 #include <belay/io/signal_set.hpp>
 #include <belay/io/tcp_listener.hpp>
 #include <belay/io/tcp_stream.hpp>
+#include <belay/io/udp_socket.hpp>
 #include <belay/observability/debug_endpoint.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/as_task.hpp>

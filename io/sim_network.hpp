@@ -1,12 +1,13 @@
-// The network of a simulation: TCP and Unix stream sockets in memory, with delays, partitions, resets and short transfers.
+// The network of a simulation: TCP, UDP, Unix stream sockets and pipes in memory, with delays, partitions, resets, short transfers and
+// hosts that crash.
 //
 //     belay::simulation sim{{.seed = 7}};
 //     auto& net = io::sim_network::of(sim);
 //     net.set_link({.latency = 5ms, .jitter = 2ms});
 //     sim.block_on(program());                    // tcp_listener, tcp_stream and so on, unchanged
 //
-// Inside a simulation every socket is of this network: the operating system sees none of them. (Its own descriptors, pipes or what a
-// signal_set has, are tried before each step and never waited for.) An address is a host: any address may
+// Inside a simulation every socket, and what make_pipe() makes, is of this network: the operating system sees none of them. (Its own
+// descriptors, or what a signal_set has, are tried before each step and never waited for.) An address is a host: any address may
 // be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
 // connect_from() names. Links have two ends and are alike in both directions.
 #pragma once
@@ -45,6 +46,8 @@ struct fault_options {
     std::uint32_t refused = 0;  ///< a connect that finds nobody who listens
     std::uint32_t aborted = 0;  ///< an accept that finds the connection gone (ECONNABORTED)
     std::uint32_t no_descriptor = 0;  ///< an accept for which the process has no descriptor (EMFILE)
+    std::uint32_t lost = 0;  ///< a datagram that does not arrive
+    std::uint32_t duplicated = 0;  ///< a datagram that arrives twice; by a link's jitter they overtake each other, too
 };
 
 /// Belongs to its simulation, and is used on its thread: before block_on(), inside its tasks, or in on_step. Hosts are addresses as
@@ -73,7 +76,14 @@ public:
     void heal(std::string_view host, std::string_view other);
     /// All connections of the host end with ECONNRESET, at both ends.
     void reset_connections(std::string_view host);
-    /// The next operation of this kind, on whatever socket, ends with this error (EINTR, EIO, EMFILE and so on) and does nothing. Several
+    /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do fails, sockets with ENETDOWN;
+    /// they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind a partition, and who only
+    /// waits for it waits for ever.
+    void crash(std::string_view host);
+    /// It is there again, with no connection and nobody who listens: that is its program's affair. Who has sent to it meanwhile is
+    /// reset.
+    void restart(std::string_view host);
+    /// The next operation of this kind, on whatever socket or file, ends with this error (EINTR, EIO, EMFILE and so on) and does nothing. Several
     /// calls line up.
     void fail_next(io_opcode operation, int error);
 

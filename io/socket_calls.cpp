@@ -1,6 +1,7 @@
 #include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/sim/network.hpp>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,9 +42,20 @@ int socket_calls::socketpair(int domain, int type, int protocol, int ends[2]) no
     return ::socketpair(domain, type, protocol, ends);
 }
 
+int socket_calls::pipe(int ends[2]) noexcept {
+    if (sim::network* net = sim::network::current()) [[unlikely]]
+        return net->pipe(ends);
+    return ::pipe2(ends, O_CLOEXEC);
+}
+
 int socket_calls::bind(int fd, const sockaddr* address, socklen_t length) noexcept {
     if (!is_simulated(fd)) return ::bind(fd, address, length);
     return simulated([&](sim::network& net) { return net.bind(fd, endpoint::from_sockaddr(address, length)); });
+}
+
+int socket_calls::connect(int fd, const sockaddr* address, socklen_t length) noexcept {
+    if (!is_simulated(fd)) return ::connect(fd, address, length);
+    return simulated([&](sim::network& net) { return net.connect_datagrams(fd, endpoint::from_sockaddr(address, length)); });
 }
 
 int socket_calls::listen(int fd, int backlog) noexcept {

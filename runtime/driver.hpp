@@ -165,6 +165,8 @@ public:
     /// Called on the thread that starts the runtime; bind_owner() follows on the worker's thread. Throws
     /// std::system_error whose message names the exhausted limit and the remedy.
     virtual std::unique_ptr<detail::driver_port> make_port(unsigned worker) = 0;
+    /// Reads and writes of files wait for the disk somewhere else than on the worker.
+    [[nodiscard]] virtual bool waits_for_files() const noexcept { return true; }
 };
 
 struct driver_options {

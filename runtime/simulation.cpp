@@ -97,6 +97,7 @@ shutdown_report simulation::shutdown(std::chrono::nanoseconds grace) {
     return core_->shutdown(grace);
 }
 
+std::uint32_t simulation::draw(std::uint32_t count) { return sim_.draw(count); }
 std::chrono::nanoseconds simulation::elapsed() const noexcept { return sim_.elapsed(); }
 std::size_t simulation::steps() const noexcept { return sim_.steps(); }
 const sim_schedule& simulation::made() const noexcept { return sim_.made(); }

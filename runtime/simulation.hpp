@@ -106,6 +106,10 @@ public:
     /// the first.
     shutdown_report shutdown(std::chrono::nanoseconds grace);
 
+    /// One of the numbers below `count`, by the seed: the time of a crash, which request comes next. A choice of the schedule like any
+    /// other, of which 0 is the harmless one.
+    [[nodiscard]] std::uint32_t draw(std::uint32_t count);
+
     /// Since the simulation began.
     [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept;
     [[nodiscard]] std::size_t steps() const noexcept;

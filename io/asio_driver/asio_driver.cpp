@@ -20,6 +20,7 @@ public:
 
     [[nodiscard]] std::string_view name() const noexcept override { return "asio"; }
     [[nodiscard]] std::string_view reason() const noexcept override { return reason_; }
+    [[nodiscard]] bool waits_for_files() const noexcept override { return false; }
 
     std::unique_ptr<driver_port> make_port(unsigned worker) override {
         try {

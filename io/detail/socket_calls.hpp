@@ -1,4 +1,4 @@
-// The system calls that make and describe sockets: the kernel's, or on a thread that has a simulation those of its network.
+// The system calls that make and describe sockets and pipes: the kernel's, or on a thread that has a simulation those of its network.
 #pragma once
 
 #include <sys/socket.h>
@@ -9,8 +9,12 @@ namespace belay::io::detail {
 struct socket_calls {
     static int socket(int domain, int type, int protocol) noexcept;
     static int socketpair(int domain, int type, int protocol, int ends[2]) noexcept;
+    /// Close-on-exec.
+    static int pipe(int ends[2]) noexcept;
     static int bind(int fd, const sockaddr* address, socklen_t length) noexcept;
     static int listen(int fd, int backlog) noexcept;
+    /// Of datagram sockets: it does not wait.
+    static int connect(int fd, const sockaddr* address, socklen_t length) noexcept;
     static int accept4(int fd, int flags) noexcept;
     static int shutdown(int fd, int how) noexcept;
     static int close(int fd) noexcept;

@@ -5,6 +5,7 @@
 #include <belay/runtime/simulation.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 
 namespace belay::io {
@@ -43,6 +44,8 @@ void sim_network::partition(std::string_view from, std::string_view to) {
 }
 void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host(from), host(to)); }
 void sim_network::reset_connections(std::string_view of) { network_.reset_all(host(of)); }
+void sim_network::crash(std::string_view of) { network_.crash(host(of)); }
+void sim_network::restart(std::string_view of) { network_.restart(host(of)); }
 void sim_network::fail_next(io_opcode operation, int error) { network_.scripted[operation].push_back(error); }
 
 std::size_t sim_network::open_sockets() const noexcept { return network_.open_sockets(); }
@@ -71,6 +74,37 @@ void network::reset_all(const std::string& host) {
         if (s->is == socket::state::connected && s->local.address() == host) there.push_back(fd);
     for (int fd : there)
         if (socket* s = find(fd)) break_off(*s);
+}
+
+void network::crash(const std::string& host) {
+    crashed.insert(host);
+    std::vector<int> there;
+    for (auto& [fd, s] : sockets_)
+        if (!s->remote.is_unix() && !s->local.is_unix() && s->local.address() == host) there.push_back(fd);
+    for (int fd : there) {
+        socket* s = find(fd);
+        if (s == nullptr) continue;
+        for (int waiting : std::exchange(s->pending, {}))
+            if (socket* connection = find(waiting)) connection->closed = true;
+        s->dead = true;
+        if (s->unborn) s->closed = true;
+        for (io_operation* op : std::exchange(s->writers, {}))  // a connect among them is ended by no answer any more
+            static_cast<sim_port*>(op->driver_data)->finish_later(*op, -ENETDOWN);
+        progress(*s);
+    }
+    std::erase_if(sockets_, [](const auto& entry) { return entry.second->dead && entry.second->closed && entry.second->idle(); });
+    files.crash_host(host);
+}
+
+/// Whoever has sent something meanwhile learns that the connection is not known any more.
+void network::restart(const std::string& host) {
+    if (crashed.erase(host) == 0) return;
+    for (auto& [fd, s] : sockets_)
+        if (s->unanswered != 0 && s->remote.address() == host) {
+            s->unanswered = 0;
+            enqueue(*s, {packet::kind::reset, {}}, 2 * link(*s).latency.count());
+        }
+    files.restart_host(host);
 }
 
 std::size_t network::open_sockets() const noexcept {

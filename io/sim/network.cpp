@@ -57,7 +57,7 @@ socket* network::live(int fd) noexcept {
 
 socket& network::make() {
     auto made = std::make_unique<socket>();
-    made->fd = next_fd_++;
+    made->fd = take_number();
     socket& s = *made;
     sockets_.emplace(s.fd, std::move(made));
     return s;
@@ -69,9 +69,13 @@ void network::drop(socket& s) {
 }
 
 int network::open(int domain, int type) noexcept {
-    if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM) return fail(EPROTONOSUPPORT);
+    const int kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (kind != SOCK_STREAM && (kind != SOCK_DGRAM || domain == AF_UNIX)) return fail(EPROTONOSUPPORT);
     if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX) return fail(EAFNOSUPPORT);
-    return make().fd;
+    socket& made = make();
+    made.datagrams = kind == SOCK_DGRAM;
+    if (domain == AF_INET6) made.local = endpoint::parse("[::]:0");
+    return made.fd;
 }
 
 int network::pair(int ends[2]) noexcept {
@@ -89,10 +93,20 @@ int network::pair(int ends[2]) noexcept {
     return 0;
 }
 
-bool network::is_taken(const endpoint& where, bool shared) const {
+int network::pipe(int ends[2]) noexcept {
+    pair(ends);
+    socket& out = *find(ends[0]);
+    socket& in = *find(ends[1]);
+    out.is_pipe = in.is_pipe = true;
+    out.write_shut = in.read_shut = true;
+    return 0;
+}
+
+bool network::is_taken(const endpoint& where, bool datagrams, bool shared) const {
     return std::ranges::any_of(sockets_, [&](const auto& entry) {
         const socket& s = *entry.second;
-        if (s.closed || s.is != socket::state::listening || s.local.family() != where.family()) return false;
+        const bool bound = datagrams ? s.local.port() != 0 : s.is == socket::state::listening;
+        if (s.closed || s.dead || s.datagrams != datagrams || !bound || s.local.family() != where.family()) return false;
         auto shares = s.options.find({SOL_SOCKET, SO_REUSEPORT});
         if (shared && shares != s.options.end() && shares->second != 0) return false;
         if (where.is_unix()) return s.local == where;
@@ -107,7 +121,8 @@ int network::bind(int fd, const endpoint& where) noexcept {
     if (s->is != socket::state::fresh) return fail(EINVAL);
     endpoint wanted = where;
     if (!where.is_unix() && where.port() == 0) wanted = with_port(where, next_port_++);
-    if (is_taken(wanted, s->options[{SOL_SOCKET, SO_REUSEPORT}] != 0)) return fail(EADDRINUSE);
+    if (has_crashed(where)) return fail(ENETDOWN);
+    if (is_taken(wanted, s->datagrams, s->options[{SOL_SOCKET, SO_REUSEPORT}] != 0)) return fail(EADDRINUSE);
     s->local = wanted;
     return 0;
 }
@@ -115,6 +130,8 @@ int network::bind(int fd, const endpoint& where) noexcept {
 int network::listen(int fd, int backlog) noexcept {
     socket* s = live(fd);
     if (s == nullptr) return -1;
+    if (s->datagrams) return fail(EOPNOTSUPP);
+    if (s->dead) return fail(ENETDOWN);
     if (s->is != socket::state::fresh && s->is != socket::state::listening) return fail(EINVAL);
     s->is = socket::state::listening;
     s->backlog = static_cast<std::size_t>(std::max(backlog, 1));
@@ -133,7 +150,7 @@ int network::accept_now(int fd) noexcept {
 int network::shutdown(int fd, int how) noexcept {
     socket* s = live(fd);
     if (s == nullptr) return -1;
-    if (s->is != socket::state::connected || s->reset) return fail(ENOTCONN);
+    if (s->is != socket::state::connected || s->reset || s->dead) return fail(ENOTCONN);
     if (how != SHUT_WR) s->read_shut = true;
     if (how != SHUT_RD && !s->write_shut) {
         s->write_shut = true;
@@ -144,10 +161,12 @@ int network::shutdown(int fd, int how) noexcept {
 }
 
 int network::close(int fd) noexcept {
+    if (files.has(fd)) return files.close(fd);
     socket* s = live(fd);
     if (s == nullptr) return -1;
     s->closed = true;
-    if (s->is == socket::state::listening) {
+    if (s->dead) {  // nothing that it does is seen by anybody
+    } else if (s->is == socket::state::listening) {
         for (int waiting : std::exchange(s->pending, {}))
             if (socket* connection = find(waiting)) {
                 send(*connection, {packet::kind::reset, {}});

@@ -1,7 +1,8 @@
-// The sockets of a simulation, and what happens between them.
+// The sockets and pipes of a simulation, and what happens between them.
 #pragma once
 
 #include <belay/io/endpoint.hpp>
+#include <belay/io/sim/disks.hpp>
 #include <belay/io/sim_network.hpp>
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/driver.hpp>
@@ -39,6 +40,12 @@ struct packet {
     std::string bytes{};
 };
 
+/// A datagram that has arrived.
+struct letter {
+    std::string bytes{};
+    endpoint from{};
+};
+
 struct socket {
     enum class state : std::uint8_t { fresh, listening, connecting, connected };
     int fd = -1;
@@ -46,13 +53,20 @@ struct socket {
     endpoint local{};
     endpoint remote{};
     bool closed = false;  // by its owner; kept while operations on it are in flight
+    bool dead = false;  // its host has crashed
     bool unborn = false;  // its first packet has not arrived, so nobody can have it yet
 
     // a listener
     std::deque<int> pending{};  // connections that nobody has accepted
     std::size_t backlog = 0;
 
-    // a connection
+    // a socket for datagrams
+    bool datagrams = false;
+    std::deque<letter> letters{};
+    std::size_t letter_bytes = 0;
+
+    // a connection, or a pipe
+    bool is_pipe = false;
     int peer = -1;  // the other end's descriptor, and -1 when it has gone
     std::string inbox{};
     std::deque<packet> arriving{};
@@ -64,6 +78,7 @@ struct socket {
     bool read_shut = false;
     bool write_shut = false;
     int connect_tries = 0;
+    std::size_t unanswered = 0;  // bytes that were sent to a host that has crashed
     int error = 0;  // SO_ERROR: told once
 
     std::deque<io_operation*> readers{};  // recv, recvmsg, read, accept
@@ -74,6 +89,9 @@ struct socket {
 };
 
 class network final : private belay::detail::sim_lookout {
+    belay::detail::simulator& sim_;
+    int next_fd_;
+
 public:
     explicit network(belay::detail::simulator& s);
     network(const network&) = delete;
@@ -85,7 +103,9 @@ public:
     // ---- system calls: a result, or -1 with errno --------------------------------------------------------------
     int open(int domain, int type) noexcept;
     int pair(int ends[2]) noexcept;
+    int pipe(int ends[2]) noexcept;
     int bind(int fd, const endpoint& where) noexcept;
+    int connect_datagrams(int fd, const endpoint& peer) noexcept;
     int listen(int fd, int backlog) noexcept;
     int accept_now(int fd) noexcept;
     int shutdown(int fd, int how) noexcept;
@@ -110,12 +130,22 @@ public:
     std::string client_v6 = "::1";
     std::map<std::string, std::string, std::less<>> hosts{{"localhost", "127.0.0.1"}};  // by name
     std::map<io_opcode, std::deque<int>> scripted;
+    std::set<std::string, std::less<>> crashed;  // hosts
     void release(const std::string& host, const std::string& other);
     void reset_all(const std::string& host);
+    void crash(const std::string& host);
+    void restart(const std::string& host);
     [[nodiscard]] std::size_t open_sockets() const noexcept;
     [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
     static std::pair<std::string, std::string> between(std::string host, std::string other);
     static bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
+
+    // ---- for the disks -----------------------------------------------------------------------------------------
+    disks files{*this, sim_};
+    int take_number() noexcept { return next_fd_++; }
+    void at(std::int64_t when_ns, const char* what, std::function<void()> then);
+    bool injected(std::uint32_t rarity);
+    std::size_t perhaps_fewer(std::size_t bytes, std::uint32_t rarity);
 
 private:
     using result = std::optional<std::int32_t>;  // nothing: not yet
@@ -137,16 +167,14 @@ private:
     socket* live(int fd) noexcept;
     socket& make();
     void drop(socket& s);
-    void at(std::int64_t when_ns, const char* what, std::function<void()> then);
 
     result attempt(io_operation& op, socket& s);
     result read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags);
     result write(socket& s, const iovec* parts, std::size_t count);
+    result write_to_nobody(socket& s, std::size_t bytes);
     result accept(const io_operation& op, socket& s);
     result begin_connect(const io_operation& op, socket& s);
     [[nodiscard]] int events(socket& s, int mask);
-    bool injected(std::uint32_t rarity);
-    std::size_t perhaps_fewer(std::size_t bytes);
     void progress(socket& s);
     void look() noexcept override;
     void run_queue(std::deque<io_operation*>& queue, socket& s);
@@ -160,16 +188,24 @@ private:
     void take_in(socket& s, packet what);
     void break_off(socket& s);
     [[nodiscard]] std::size_t room_towards(const socket& from) noexcept;
-    [[nodiscard]] const link_options& link(const socket& s) const;
-    [[nodiscard]] bool is_cut(const socket& s) const;
-    [[nodiscard]] bool is_taken(const endpoint& where, bool shared) const;
+    [[nodiscard]] const link_options& link(const socket& s) const { return link(s.local, s.remote); }
+    [[nodiscard]] const link_options& link(const endpoint& from, const endpoint& to) const;
+    [[nodiscard]] bool is_cut(const socket& s) const { return is_cut(s.local, s.remote); }
+    [[nodiscard]] bool is_cut(const endpoint& from, const endpoint& to) const;
+    [[nodiscard]] bool has_crashed(const endpoint& e) const { return !e.is_unix() && crashed.contains(e.address()); }
+    /// Nobody at the other end answers.
+    [[nodiscard]] bool is_silent(const socket& s) const { return is_cut(s) || has_crashed(s.remote); }
+    result send_letter(socket& from, const io_operation& op);
+    result receive_letter(io_operation& op, socket& s);
+    void post_letter(int sender, const endpoint& from, const endpoint& to, std::string bytes);
+    void deliver_letter(int sender, const letter& what, const endpoint& to);
+    void name_sender(socket& s, const endpoint& peer);
+    [[nodiscard]] bool is_taken(const endpoint& where, bool datagrams, bool shared) const;
     socket* listener_for(const endpoint& where);
 
-    belay::detail::simulator& sim_;
     std::list<happening> agenda_;  // what is still to happen; a simulation may end before
     std::vector<io_operation*> outside_;  // on descriptors of the operating system
     std::map<int, std::unique_ptr<socket>> sockets_;
-    int next_fd_;
     std::uint16_t next_port_ = 40'000;
 };
 

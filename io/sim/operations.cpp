@@ -16,6 +16,7 @@ namespace {
 
 constexpr int most_tries = 7;  // further ones of a connect, so it ends after 127 s
 constexpr std::int64_t first_pause_ns = 1'000'000'000;
+constexpr std::int64_t patience_ns = 924'000'000'000;  // for an answer to what was sent; Linux's tcp_retries2
 constexpr std::size_t most_bytes = 0x7fff'f000;
 
 /// The buffers of an operation that reads or writes.
@@ -52,8 +53,8 @@ void network::at(std::int64_t when_ns, const char* what, std::function<void()> t
 
 bool network::injected(std::uint32_t rarity) { return rarity != 0 && sim_.choose(2, rarity) != 0; }
 
-std::size_t network::perhaps_fewer(std::size_t bytes) {
-    if (bytes < 2 || !injected(faults.short_transfer)) return bytes;
+std::size_t network::perhaps_fewer(std::size_t bytes, std::uint32_t rarity) {
+    if (bytes < 2 || !injected(rarity)) return bytes;
     return 1 + sim_.draw(static_cast<std::uint32_t>(std::min<std::size_t>(bytes - 1, 1'000'000)));
 }
 
@@ -69,14 +70,16 @@ void network::submit(io_operation& op) noexcept {
         return sim_.set_lookout(this);
     }
     socket* s = live(request.fd);
-    if (s == nullptr) return port.finish_later(op, -EBADF);
+    const bool is_file = files.has(request.fd);
+    if (s == nullptr && !is_file) return port.finish_later(op, -EBADF);
     if (auto& errors = scripted[request.opcode]; !errors.empty()) {
         int error = errors.front();
         errors.pop_front();
         // An interrupted connect goes on by itself.
-        if (error == EINTR && request.opcode == io_opcode::connect) static_cast<void>(begin_connect(op, *s));
+        if (error == EINTR && request.opcode == io_opcode::connect && !is_file) static_cast<void>(begin_connect(op, *s));
         return port.finish_later(op, -error);
     }
+    if (is_file) return files.submit(op);
     bool writes = false;
     switch (request.opcode) {
     case io_opcode::connect:
@@ -109,6 +112,7 @@ void network::cancel(io_operation& op) noexcept {
         outside_.erase(found);
         return static_cast<sim_port*>(op.driver_data)->finish_later(op, -ECANCELED);
     }
+    if (files.cancel(op)) return;
     socket* s = find(op.request.fd);
     if (s == nullptr) return;
     for (auto* queue : {&s->readers, &s->writers, &s->pollers}) {
@@ -123,6 +127,13 @@ void network::cancel(io_operation& op) noexcept {
 
 network::result network::attempt(io_operation& op, socket& s) {
     const io_request& request = op.request;
+    // As if nobody listened, which ends a loop of accepts.
+    if (s.dead) return request.opcode == io_opcode::accept ? -EINVAL : -ENETDOWN;
+    if (s.datagrams) {
+        if (request.opcode == io_opcode::sendmsg) return send_letter(s, op);
+        if (request.opcode == io_opcode::recvmsg) return receive_letter(op, s);
+        if (request.opcode != io_opcode::poll) return -EOPNOTSUPP;
+    }
     buffers data{request};
     switch (request.opcode) {
     case io_opcode::recv:
@@ -150,6 +161,7 @@ std::optional<std::int32_t> network::told_error(socket& s) noexcept {
 
 network::result network::read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags) {
     if (s.is != socket::state::connected) return -ENOTCONN;
+    if (s.is_pipe && s.read_shut) return -EBADF;  // the end for writing
     if (s.inbox.empty()) {
         if (s.end_arrived || s.read_shut) return 0;
         if (auto error = told_error(s)) return error;
@@ -159,7 +171,7 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
         break_off(s);
         return -ECONNRESET;
     }
-    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), s.inbox.size()));
+    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), s.inbox.size()), faults.short_transfer);
     std::size_t copied = 0;
     for (std::size_t i = 0; i < count && copied < bytes; ++i) {
         std::size_t part = std::min(parts[i].iov_len, bytes - copied);
@@ -174,10 +186,12 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
 
 network::result network::write(socket& s, const iovec* parts, std::size_t count) {
     if (s.is != socket::state::connected) return -ENOTCONN;
+    if (s.is_pipe && s.write_shut) return -EBADF;  // the end for reading
     if (auto error = told_error(s)) return error;
     if (s.reset || s.write_shut) return -EPIPE;
     socket* other = find(s.peer);
-    if (other == nullptr || other->closed) {
+    if (has_crashed(s.remote)) return write_to_nobody(s, total(parts, count));
+    if (other == nullptr || other->closed || other->dead) {
         if (s.remote.is_unix()) return -EPIPE;
         // Who does not know yet that the other end has gone is told by its answer: this write succeeds, one after that does not.
         enqueue(s, {packet::kind::reset, {}}, 2 * link(s).latency.count());
@@ -187,12 +201,27 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
         break_off(s);
         return -ECONNRESET;
     }
-    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), room_towards(s)));
+    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), room_towards(s)), faults.short_transfer);
     if (bytes == 0) return total(parts, count) == 0 ? result{0} : std::nullopt;
     packet what{packet::kind::data, {}};
     for (std::size_t i = 0; i < count && what.bytes.size() < bytes; ++i)
         what.bytes.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, bytes - what.bytes.size()));
     send(s, std::move(what));
+    return static_cast<std::int32_t>(bytes);
+}
+
+/// Nobody answers: it is kept for a while. After the restart somebody does, see restart().
+network::result network::write_to_nobody(socket& s, std::size_t bytes) {
+    if (s.unanswered >= buffer) return std::nullopt;
+    if (s.unanswered == 0)
+        at(sim_.clock().now_ns + patience_ns, "gives up", [this, fd = s.fd] {
+            if (socket* self = find(fd); self != nullptr && self->unanswered != 0) {
+                self->reset = true;
+                self->error = ETIMEDOUT;
+                progress(*self);
+            }
+        });
+    s.unanswered += bytes;
     return static_cast<std::int32_t>(bytes);
 }
 
@@ -238,8 +267,9 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
 void network::knock(int fd) {
     socket* s = find(fd);
     if (s == nullptr || s->is != socket::state::connecting) return;
-    socket* listener = is_cut(*s) ? nullptr : listener_for(s->remote);
-    if (is_cut(*s) || (listener != nullptr && listener->pending.size() >= listener->backlog)) {
+    const bool silent = is_silent(*s);
+    socket* listener = silent ? nullptr : listener_for(s->remote);
+    if (silent || (listener != nullptr && listener->pending.size() >= listener->backlog)) {
         if (s->connect_tries == most_tries) return answer(*s, ETIMEDOUT);
         std::int64_t pause_ns = first_pause_ns << s->connect_tries++;
         return at(sim_.clock().now_ns + pause_ns, "connect again", [this, fd] { knock(fd); });
@@ -248,7 +278,7 @@ void network::knock(int fd) {
     at(sim_.clock().now_ns + link(*s).latency.count(), "connected", [this, fd, error] {
         socket* self = find(fd);
         if (self == nullptr || self->is != socket::state::connecting) return;
-        is_cut(*self) ? knock(fd) : answer(*self, error);
+        is_silent(*self) ? knock(fd) : answer(*self, error);
     });
 }
 
@@ -272,8 +302,8 @@ void network::answer(socket& s, int error) {
 
 int network::events(socket& s, int mask) {
     int found = 0;
-    bool readable = !s.inbox.empty() || s.end_arrived || s.read_shut || !s.pending.empty();
-    bool writable = s.is == socket::state::connected && !s.write_shut && room_towards(s) != 0;
+    bool readable = !s.inbox.empty() || s.end_arrived || s.read_shut || !s.pending.empty() || !s.letters.empty();
+    bool writable = s.datagrams || (s.is == socket::state::connected && !s.write_shut && room_towards(s) != 0);
     if (readable) found |= POLLIN | POLLRDNORM;
     if (writable) found |= POLLOUT | POLLWRNORM;
     if (s.end_arrived) found |= POLLRDHUP;

@@ -39,6 +39,7 @@ void network::arrive(int fd) {
     packet what = std::move(s->arriving.front());
     s->arriving.pop_front();
     s->bytes_arriving -= what.bytes.size();
+    if (s->dead) return drop(*s);
     take_in(*s, std::move(what));
 }
 
@@ -67,7 +68,7 @@ void network::take_in(socket& s, packet what) {
         if (s.reset) break;
         s.reset = true;
         // Of an end that has arrived before, writers alone hear of it.
-        s.error = s.end_arrived ? EPIPE : ECONNRESET;
+        s.error = s.end_arrived || s.is_pipe ? EPIPE : ECONNRESET;
         break;
     }
     progress(s);
@@ -91,21 +92,21 @@ std::size_t network::room_towards(const socket& from) noexcept {
     return used < buffer ? buffer - used : 0;
 }
 
-const link_options& network::link(const socket& s) const {
+const link_options& network::link(const endpoint& from, const endpoint& to) const {
     if (links.empty()) return usual_link;
-    auto found = links.find(between(s.local.address(), s.remote.address()));
+    auto found = links.find(between(from.address(), to.address()));
     return found != links.end() ? found->second : usual_link;
 }
 
-bool network::is_cut(const socket& s) const {
-    return !cut.empty() && !s.remote.is_unix() && cut.contains(between(s.local.address(), s.remote.address()));
+bool network::is_cut(const endpoint& from, const endpoint& to) const {
+    return !cut.empty() && !to.is_unix() && cut.contains(between(from.address(), to.address()));
 }
 
 /// Of several that share a port, one by the seed.
 socket* network::listener_for(const endpoint& where) {
     std::vector<socket*> found;
     for (auto& [fd, s] : sockets_) {
-        if (s->closed || s->is != socket::state::listening) continue;
+        if (s->closed || s->dead || s->is != socket::state::listening) continue;
         bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() && any_address(s->local);
         if (s->local == where || any) found.push_back(s.get());
     }

@@ -1,0 +1,255 @@
+#include <belay/io/file.hpp>
+
+#include <belay/io/error.hpp>
+#include <belay/runtime/at_most.hpp>
+#include <belay/runtime/for_each.hpp>
+#include <belay/tests/kit/gtest.hpp>
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <span>
+#include <sstream>
+
+#include "socket_kit.hpp"
+
+namespace belay::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using io::file;
+
+/// A directory that is gone afterwards.
+class directory {
+public:
+    directory() {
+        std::string name = (fs::temp_directory_path() / "belay-file-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error{"no temporary directory"};
+        path_ = name;
+    }
+    directory(const directory&) = delete;
+    directory& operator=(const directory&) = delete;
+    ~directory() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    [[nodiscard]] std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+
+private:
+    fs::path path_;
+};
+
+std::string on_disk(const std::string& path) {
+    std::ostringstream all;
+    all << std::ifstream{path}.rdbuf();
+    return all.str();
+}
+
+std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+BELAY_TEST(File, WritesAndReadsAtOffsets) {
+    directory here;
+    auto f = co_await file::open(here / "data", {.write = true, .create = true, .exclusive = true});
+    co_await f.write_all_at(0, "hello world");
+    co_await f.write_all_at(6, "belay");
+    co_await f.sync_data();
+    EXPECT_EQ(on_disk(here / "data"), "hello belay");
+    EXPECT_EQ(co_await f.size(), 11U);
+    std::array<std::byte, 5> five{};
+    co_await f.read_exact_at(6, five);
+    EXPECT_EQ(text_of(five), "belay");
+    EXPECT_EQ(co_await f.read_some_at(11, five), 0U) << "the end of the file";
+    EXPECT_EQ(co_await f.read_some_at(0, {}), 0U);
+    co_await f.resize(5);
+    EXPECT_EQ(on_disk(here / "data"), "hello");
+    co_await f.resize(7);
+    EXPECT_EQ(on_disk(here / "data"), std::string("hello\0\0", 7));
+    co_await f.sync();
+    co_await f.close();
+    EXPECT_FALSE(f.is_open());
+    EXPECT_EQ(f.name(), here / "data");
+}
+
+BELAY_TEST(File, LargeTransfersAreWhole) {
+    directory here;
+    auto data = pattern(0, 5'000'000);
+    auto f = co_await file::open(here / "large", {.write = true, .create = true});
+    std::size_t transferred = 0;
+    co_await f.write_all_at(1'000, data, transferred);
+    EXPECT_EQ(transferred, data.size());
+    std::vector<std::byte> back(data.size());
+    co_await f.read_exact_at(1'000, back);
+    CO_ASSERT_TRUE(back == data);
+    std::vector<std::byte> hole(1'000);
+    std::vector<std::byte> first(1'000, std::byte{1});
+    co_await f.read_exact_at(0, first);
+    EXPECT_EQ(first, hole);
+}
+
+BELAY_TEST(File, ManyTasksUseOneFile) {
+    directory here;
+    auto f = co_await file::open(here / "shared", {.write = true, .create = true});
+    std::vector<std::size_t> blocks(200);
+    std::iota(blocks.begin(), blocks.end(), std::size_t{0});
+    constexpr std::size_t size = 3'000;
+    co_await for_each(blocks, at_most(20), [&](std::size_t block) -> task<> {
+        co_await f.write_all_at(block * size, pattern(block, size));
+        std::vector<std::byte> back(size);
+        co_await f.read_exact_at(block * size, back);
+        EXPECT_EQ(back, pattern(block, size)) << "block " << block;
+    });
+    EXPECT_EQ(co_await f.size(), blocks.size() * size);
+}
+
+BELAY_TEST(File, AppendsWhereverItSays) {
+    directory here;
+    auto f = co_await file::open(here / "log", {.write = true, .create = true, .append = true});
+    co_await f.write_all_at(0, "one ");
+    co_await f.write_all_at(0, "two");
+    EXPECT_EQ(on_disk(here / "log"), "one two");
+}
+
+BELAY_TEST(File, ErrorsNameTheOperationThePlaceAndThePath) {
+    directory here;
+    auto missing = [&]() -> task<> { co_await file::open(here / "missing"); };
+    auto [error, text] = co_await error_of(missing());
+    EXPECT_EQ(error.value(), ENOENT);
+    EXPECT_TRUE(contains(text, here / "missing")) << text;
+
+    auto f = co_await file::open(here / "short", {.write = true, .create = true});
+    co_await f.write_all_at(0, "abc");
+    std::array<std::byte, 10> ten{};
+    auto [end, end_text] = co_await error_of(f.read_exact_at(1, ten));
+    EXPECT_EQ(end, make_error_code(io::errc::end_of_stream));
+    EXPECT_TRUE(contains(end_text, "read_exact_at at 1 of " + (here / "short"))) << end_text;
+
+    auto reader = co_await file::open(here / "short");
+    auto [refused, refused_text] = co_await error_of(reader.write_all_at(0, "x"));
+    EXPECT_EQ(refused.value(), EBADF) << refused_text;
+    auto far = [&]() -> task<> { co_await reader.read_some_at(~std::uint64_t{0}, ten); };
+    EXPECT_EQ((co_await error_of(far())).first.value(), EFBIG);
+
+    file closed;
+    EXPECT_EQ((co_await error_of(closed.close())).first.value(), EBADF);
+    EXPECT_EQ((co_await error_of(closed.sync())).first.value(), EBADF);
+}
+
+BELAY_TEST(File, SaysThatTheDiskIsFull) {
+    if (::access("/dev/full", W_OK) != 0) co_return;  // every write to it is ENOSPC
+    auto f = co_await file::open("/dev/full", {.read = false, .write = true});
+    auto [error, text] = co_await error_of(f.write_all_at(0, "x"));
+    EXPECT_EQ(error.value(), ENOSPC);
+    EXPECT_TRUE(contains(text, "df -h")) << text;
+}
+
+BELAY_TEST(File, RefusesOptionsThatContradictEachOther) {
+    auto open_with = [](io::file_options options) -> task<std::string> {
+        try {
+            co_await file::open("/tmp/never", options);
+        } catch (const std::invalid_argument& error) {
+            co_return error.what();
+        }
+        co_return "no error";
+    };
+    EXPECT_TRUE(contains(co_await open_with({.read = false}), "neither read nor write"));
+    EXPECT_TRUE(contains(co_await open_with({.write = true, .exclusive = true}), "create is not set"));
+    EXPECT_TRUE(contains(co_await open_with({.truncate = true}), "write is not set"));
+    auto zero = [](std::string path) -> task<> { co_await file::open(std::move(path)); };
+    CO_EXPECT_THROW(co_await zero(std::string("/tmp/a\0b", 8)), std::invalid_argument);
+}
+
+BELAY_TEST(File, AStoppedWriteAllSaysHowMuchItWrote) {
+    directory here;
+    auto f = co_await file::open(here / "stopped", {.write = true, .create = true});
+    std::size_t position = 0;
+    for (int round = 0; round < races / 4; ++round) {
+        auto data = pattern(position, 50'000);
+        std::size_t transferred = 0;
+        co_await race(f.write_all_at(position, data, transferred), round);
+        position += transferred;
+    }
+    CO_ASSERT_TRUE(on_disk(here / "stopped") == text_of(pattern(0, position))) << "a stopped write has written after all";
+}
+
+BELAY_TEST(File, AStoppedReadLeavesItsBufferAlone) {
+    directory here;
+    {
+        auto f = co_await file::open(here / "data", {.write = true, .create = true});
+        co_await f.write_all_at(0, pattern(0, 100'000));
+    }
+    auto f = co_await file::open(here / "data");
+    for (int round = 0; round < races / 4; ++round) {
+        // Its frame, and the buffer, are gone when the race is over: a late read would be found by AddressSanitizer.
+        auto read = [&]() -> task<bool> {
+            std::vector<std::byte> buffer(100'000);
+            co_await f.read_exact_at(0, buffer);
+            co_return buffer == pattern(0, 100'000);
+        };
+        auto won = co_await race(read(), round);
+        EXPECT_TRUE(std::get<0>(won.values).value_or(true)) << "round " << round;
+    }
+}
+
+BELAY_TEST(File, OpeningMayBeStoppedAndLeaksNothing) {
+    directory here;
+    for (int round = 0; round < races / 4; ++round) {
+        auto open = [&]() -> task<> {
+            auto f = co_await file::open(here / "x", {.write = true, .create = true});
+            co_await f.close();
+        };
+        co_await race(open(), round);
+    }  // the test's own check of descriptors is what finds a leak
+}
+
+BELAY_TEST(Files, AreReadAndReplacedAsAWhole) {
+    directory here;
+    co_await io::replace_file(here / "settings", "first");
+    EXPECT_EQ(co_await io::read_file(here / "settings"), "first");
+    co_await io::replace_file(here / "settings", std::string(200'000, 'x'));
+    EXPECT_EQ(co_await io::read_file(here / "settings"), std::string(200'000, 'x'));
+    EXPECT_FALSE(fs::exists(here / "settings.new"));
+    auto too_large = [&]() -> task<> { co_await io::read_file(here / "settings", 1'000); };
+    auto [error, text] = co_await error_of(too_large());
+    EXPECT_EQ(error.value(), EFBIG);
+    EXPECT_TRUE(contains(text, "1000 bytes")) << text;
+    EXPECT_EQ((co_await io::read_file(here / "settings", 200'000)).size(), 200'000U);
+    EXPECT_TRUE(contains(co_await io::read_file("/proc/self/status"), "VmRSS")) << "which says that its size is 0";
+}
+
+BELAY_TEST(Files, AFailedReplacementLeavesNothing) {
+    directory here;
+    co_await io::create_directory(here / "settings");
+    auto [error, text] = co_await error_of(io::replace_file(here / "settings", "text"));
+    EXPECT_EQ(error.value(), EISDIR) << text;
+    EXPECT_FALSE(fs::exists(here / "settings.new"));
+    EXPECT_TRUE(fs::is_directory(here / "settings"));
+}
+
+BELAY_TEST(Files, HaveNames) {
+    directory here;
+    co_await io::create_directory(here / "sub");
+    co_await io::replace_file(here / "sub/a", "a");
+    co_await io::rename_file(here / "sub/a", here / "b");
+    co_await io::sync_directory(here / "sub");
+    EXPECT_EQ(on_disk(here / "b"), "a");
+    co_await io::remove_file(here / "b");
+    EXPECT_FALSE(fs::exists(here / "b"));
+    auto [error, text] = co_await error_of(io::remove_file(here / "b"));
+    EXPECT_EQ(error.value(), ENOENT);
+    EXPECT_TRUE(contains(text, "remove_file " + (here / "b"))) << text;
+    CO_EXPECT_THROW(co_await io::remove_file(std::string("a\0b", 3)), std::invalid_argument);
+}
+
+TEST(DirectoryOf, IsWhatSyncDirectoryNeeds) {
+    EXPECT_EQ(io::directory_of("settings"), ".");
+    EXPECT_EQ(io::directory_of("/settings"), "/");
+    EXPECT_EQ(io::directory_of("/etc/belay/settings"), "/etc/belay");
+    EXPECT_EQ(io::directory_of("etc/settings"), "etc");
+}
+
+}  // namespace
+}  // namespace belay::testing
