@@ -55,9 +55,8 @@ belay::task<> read(benchmark::State& state) {
         } else if constexpr (How == way::pread) {
             n = static_cast<std::size_t>(::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)));
         } else {
-            n = co_await belay::spawn_blocking([&] {
-                return static_cast<std::size_t>(::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)));
-            });
+            n = co_await belay::spawn_blocking(
+                [&] { return static_cast<std::size_t>(::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset))); });
         }
         benchmark::DoNotOptimize(n);
         offset = (offset + buffer.size()) % sample::bytes;

@@ -29,16 +29,20 @@ constexpr std::size_t most = 0x7fff'f000;  // of one call, on Linux
 [[noreturn]] void throw_file_error(int error, const std::string& action, const std::string& name) {
     std::string text = action + ' ' + (name.empty() ? "a file without a name" : name);
     if (error == ENOSPC) text += " (the disk is full: see `df -h` and `df -i`)";
+    if (error == ESPIPE) text += " (it is a pipe or a terminal: use pipe_reader and pipe_writer)";
     if (error == EMFILE) text += " (the process has no descriptor left: raise `ulimit -n`, or keep fewer files open)";
     detail::throw_errno(error, text);
 }
 
-std::string at_offset(const char* action, std::uint64_t offset) { return std::string{action} + " at " + std::to_string(offset) + " of"; }
+std::string at_offset(const char* action, std::uint64_t offset) {
+    return std::string{action} + " at " + std::to_string(offset) + " of";
+}
 
 /// Throws for what no system call could be asked.
 void check_path(const char* function, const std::string& path) {
     if (path.find('\0') != path.npos)
-        throw std::invalid_argument{std::string{"belay: "} + function + ": the path has a zero byte, at which the kernel would cut it"};
+        throw std::invalid_argument{std::string{"belay: "} + function +
+                                    ": the path has a zero byte, at which the kernel would cut it"};
 }
 
 std::int64_t signed_offset(std::uint64_t offset, std::size_t bytes, const std::string& action, const std::string& name) {
@@ -58,7 +62,8 @@ std::int32_t read_from_memory(int fd, mutable_buffer buffer, std::int64_t offset
     belay::detail::own_code mine;  // it does not wait
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
     const auto result = ::preadv2(fd, &part, 1, offset, RWF_NOWAIT);
-    if (result >= 0) return static_cast<std::int32_t>(result);
+    if (result > 0) return static_cast<std::int32_t>(result);
+    if (result == 0) return -EAGAIN;  // the end, or Linux 5.9 and 5.10, which say so within a file, too
     return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? -EAGAIN : -errno;
 }
 
@@ -77,20 +82,17 @@ task<std::int32_t> read_at(int fd, std::int64_t offset, mutable_buffer buffer) {
     if (is_simulated(fd) || driver_waits_for_files()) {
         std::int32_t result = 0;
         do result = co_await detail::file_read_awaiter{fd, buffer, offset};
-        while (result == -ECANCELED);  // the thread that had submitted it has ended: nothing was read
+        while (result == -ECANCELED && !is_simulated(fd));  // the thread that had submitted it has ended: nothing was read
         co_return result;
     }
-    co_return co_await spawn_blocking([=]() noexcept {
-        return result_of([&] { return ::pread(fd, buffer.data(), std::min(buffer.size(), most), offset); });
-    });
+    co_return co_await spawn_blocking(
+        [=]() noexcept { return result_of([&] { return ::pread(fd, buffer.data(), std::min(buffer.size(), most), offset); }); });
 }
 
 task<std::int32_t> write_at(int fd, std::int64_t offset, const_buffer data) {
-    if (is_simulated(fd) || driver_waits_for_files())
-        co_return co_await detail::file_write_awaiter{fd, data, offset};
-    co_return co_await spawn_blocking([=]() noexcept {
-        return result_of([&] { return ::pwrite(fd, data.data(), std::min(data.size(), most), offset); });
-    });
+    if (is_simulated(fd) || driver_waits_for_files()) co_return co_await detail::file_write_awaiter{fd, data, offset};
+    co_return co_await spawn_blocking(
+        [=]() noexcept { return result_of([&] { return ::pwrite(fd, data.data(), std::min(data.size(), most), offset); }); });
 }
 
 int open_flags(const file_options& options) {
@@ -112,8 +114,7 @@ int open_flags(const file_options& options) {
 task<file> file::open(std::string path, file_options options) {
     check_path("file::open", path);
     const int flags = open_flags(options);
-    const int result = co_await spawn_blocking(
-        [&]() noexcept { return file_calls::open(path, flags, options.permissions); });
+    const int result = co_await spawn_blocking([&]() noexcept { return file_calls::open(path, flags, options.permissions); });
     if (result < 0) throw_file_error(-result, "file: open", path);
     co_return file{descriptor{result}, std::move(path)};
 }
@@ -179,8 +180,8 @@ task<> file::resize(std::uint64_t bytes) {
 task<> file::close() {
     if (!is_open()) throw_file_error(EBADF, "file: close", name_);
     // The function owns it: if it does not come to run, its end closes the file.
-    const int result = co_await spawn_blocking(
-        [owned = std::move(file_)]() mutable noexcept { return file_calls::close(owned.release()); });
+    const int result =
+        co_await spawn_blocking([owned = std::move(file_)]() mutable noexcept { return file_calls::close(owned.release()); });
     if (result < 0) throw_file_error(-result, "file: close", name_);
 }
 

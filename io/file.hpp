@@ -49,10 +49,11 @@ class file {
 public:
     /// Open to nothing; every operation ends with EBADF.
     file() noexcept = default;
-    /// Takes over an open file; `name` is for messages.
+    /// Takes over an open file, which must not be O_NONBLOCK; `name` is for messages.
     explicit file(descriptor opened, std::string name = {}) noexcept : file_{std::move(opened)}, name_{std::move(name)} {}
 
-    /// Throws std::invalid_argument for options that contradict each other and for a path with a zero byte.
+    /// Throws std::invalid_argument for options that contradict each other and for a path with a zero byte. ESPIPE for a FIFO or socket,
+    /// which have no offsets: for those there is pipe_reader.
     [[nodiscard]] static task<file> open(std::string path, file_options options = {});
 
     /// Reads at most buffer.size() bytes from there. 0 is the end of the file, or an empty buffer.
@@ -93,8 +94,8 @@ private:
 /// /proc and /sys, which do not know their size.
 [[nodiscard]] task<std::string> read_file(std::string path, std::size_t limit = std::size_t{64} << 20);
 /// The file holds `contents` when this returns, also after a loss of power; until then it holds what it held. If it fails, or is
-/// stopped, one of the two. By a new file beside it, whose name is the path and ".new", and which is renamed: so at most one caller
-/// at a time, no hard links, and permissions as of a new file.
+/// stopped, one of the two. By a new file beside it, whose name is the path and ".new" (one that an earlier crash has left there is
+/// removed), and which is renamed: so at most one caller at a time, permissions as of a new file, and a path that is a link is one no more.
 [[nodiscard]] task<> replace_file(std::string path, std::string contents);
 
 /// rename(2): atomic for who looks at it, and what `to` was is gone. To make it last: sync_directory().

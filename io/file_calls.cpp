@@ -13,7 +13,15 @@
 namespace belay::io::detail {
 namespace {
 
-int result_of(int result) noexcept { return result >= 0 ? result : -errno; }
+/// Repeats a call that a signal interrupted.
+template <class Call>
+int result_of(Call call) noexcept {
+    for (;;) {
+        const int result = call();
+        if (result >= 0) return result;
+        if (errno != EINTR) return -errno;
+    }
+}
 
 /// The disks that this thread's files are on; null: the kernel's.
 sim::disks* simulated() noexcept {
@@ -27,49 +35,58 @@ sim::disks* simulated(int fd) noexcept { return fd >= sim::first_descriptor ? si
 
 int file_calls::open(const std::string& path, int flags, unsigned permissions) noexcept {
     if (sim::disks* disks = simulated()) return disks->open(path, flags);
-    return result_of(::open(path.c_str(), flags | O_CLOEXEC, permissions));
+    const int fd = result_of([&] { return ::open(path.c_str(), flags | O_CLOEXEC, permissions); });
+    if (fd < 0) return fd;
+    // What has no offsets would fail in other ways with each driver, and a write to it may raise SIGPIPE.
+    struct stat info{};
+    if (::fstat(fd, &info) == 0 && !S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode)) return fd;
+    ::close(fd);
+    return -ESPIPE;
 }
 
 int file_calls::sync(int fd, bool data_only) noexcept {
     if (sim::disks* disks = simulated(fd)) return disks->sync(fd);
-    return result_of(data_only ? ::fdatasync(fd) : ::fsync(fd));
+    return result_of([=] { return data_only ? ::fdatasync(fd) : ::fsync(fd); });
 }
 
 int file_calls::size(int fd, std::uint64_t& bytes) noexcept {
     if (sim::disks* disks = simulated(fd)) return disks->size(fd, bytes);
     struct stat info{};
-    const int result = result_of(::fstat(fd, &info));
+    const int result = result_of([&] { return ::fstat(fd, &info); });
     if (result == 0) bytes = static_cast<std::uint64_t>(info.st_size);
     return result;
 }
 
 int file_calls::resize(int fd, std::uint64_t bytes) noexcept {
     if (sim::disks* disks = simulated(fd)) return disks->resize(fd, bytes);
-    return result_of(::ftruncate(fd, static_cast<off_t>(bytes)));
+    return result_of([=] { return ::ftruncate(fd, static_cast<off_t>(bytes)); });
 }
 
-int file_calls::close(int fd) noexcept { return result_of(socket_calls::close(fd)); }
+int file_calls::close(int fd) noexcept {
+    // Interrupted, it is closed all the same, and its number may be another file's already.
+    return socket_calls::close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
 
 int file_calls::rename(const std::string& from, const std::string& to) noexcept {
     if (sim::disks* disks = simulated()) return disks->rename(from, to);
-    return result_of(::rename(from.c_str(), to.c_str()));
+    return result_of([&] { return ::rename(from.c_str(), to.c_str()); });
 }
 
 int file_calls::remove(const std::string& path) noexcept {
     if (sim::disks* disks = simulated()) return disks->remove(path);
-    return result_of(::unlink(path.c_str()));
+    return result_of([&] { return ::unlink(path.c_str()); });
 }
 
 int file_calls::create_directory(const std::string& path, unsigned permissions) noexcept {
     if (sim::disks* disks = simulated()) return disks->create_directory(path);
-    return result_of(::mkdir(path.c_str(), permissions));
+    return result_of([&] { return ::mkdir(path.c_str(), permissions); });
 }
 
 int file_calls::sync_directory(const std::string& path) noexcept {
     if (sim::disks* disks = simulated()) return disks->sync_directory(path);
-    const descriptor directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const descriptor directory{result_of([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
     if (!directory.is_open()) return -errno;
-    return result_of(::fsync(directory.native_handle()));
+    return result_of([&] { return ::fsync(directory.native_handle()); });
 }
 
 }  // namespace belay::io::detail

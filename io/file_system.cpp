@@ -42,7 +42,8 @@ task<std::string> read_file(std::string path, std::size_t limit) {
         const std::size_t bytes = co_await from.read_some_at(length, bytes_of(all).subspan(length));
         length += bytes;
         if (length > limit)
-            detail::throw_errno(EFBIG, "read_file " + path + ": it holds more than the limit of " + std::to_string(limit) + " bytes");
+            detail::throw_errno(EFBIG,
+                                "read_file " + path + ": it holds more than the limit of " + std::to_string(limit) + " bytes");
         if (bytes == 0) {
             all.resize(length);
             break;
@@ -57,7 +58,12 @@ task<> replace_file(std::string path, std::string contents) {
     const std::string beside = path + ".new";
     bool made = false;
     auto replace = [&]() -> task<> {
-        auto fresh = co_await file::open(beside, {.read = false, .write = true, .create = true, .truncate = true});
+        // A new file in any case: neither what an earlier crash has left, nor what a link by this name leads to.
+        co_await perform("remove_file " + beside, [&]() noexcept {
+            const int result = file_calls::remove(beside);
+            return result == -ENOENT ? 0 : result;
+        });
+        auto fresh = co_await file::open(beside, {.read = false, .write = true, .create = true, .exclusive = true});
         made = true;
         co_await fresh.write_all_at(0, contents);
         co_await fresh.sync();  // before its name: or the name could outlive a crash, and the contents not

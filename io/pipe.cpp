@@ -2,6 +2,9 @@
 #include <belay/io/detail/transfer_awaiters.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/pipe.hpp>
+#include <belay/io/sim/network.hpp>
+
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <csignal>
@@ -13,7 +16,8 @@ namespace {
 void survive_broken_pipes() noexcept {
     static const bool once = [] {
         struct sigaction now{};
-        if (::sigaction(SIGPIPE, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL) return true;
+        if (::sigaction(SIGPIPE, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL)
+            return true;
         struct sigaction nothing{};
         nothing.sa_handler = [](int) {};
         nothing.sa_flags = SA_RESTART;
@@ -23,10 +27,17 @@ void survive_broken_pipes() noexcept {
     static_cast<void>(once);
 }
 
+/// The thread that had submitted the read has ended, and nothing was read. But a timerfd says so when the clock was set.
+bool gave_up(int fd) noexcept {
+    if (fd >= sim::first_descriptor) return false;
+    struct stat info{};
+    return ::fstat(fd, &info) == 0 && (info.st_mode & S_IFMT) != 0;  // a timerfd is of no type
+}
+
 task<std::size_t> read_once(int fd, mutable_buffer buffer) {
     int result = 0;
     do result = co_await detail::pipe_read_awaiter{fd, buffer};
-    while (result == -ECANCELED);  // the thread that had submitted it has ended: nothing was read
+    while (result == -ECANCELED && gave_up(fd));
     if (result < 0) detail::throw_errno(-result, "pipe_reader: read");
     co_return static_cast<std::size_t>(result);
 }

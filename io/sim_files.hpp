@@ -8,8 +8,8 @@
 //     files.restart("/db");
 //
 // Inside a simulation every file that io::file opens is one of these; other functions (std::ifstream) see the machine's own. A path
-// without a leading slash begins at "/". There are "/" and "/tmp", and what create_directory() makes; who makes a file needs its
-// directory.
+// without a leading slash begins at "/", and ".." takes away what is before it. There are "/" and "/tmp", and what create_directory()
+// makes; who makes a file needs its directory. There are no links, no permissions, and no files of more than a GiB (EFBIG).
 #pragma once
 
 #include <chrono>
@@ -31,19 +31,19 @@ class network;
 
 struct disk_options {
     std::chrono::nanoseconds latency{0};  ///< of each read and write; what else asks a disk is as fast as the blocking pool
-    std::chrono::nanoseconds jitter{0};   ///< at most so much more, by the seed
-    std::uint64_t capacity = 0;           ///< bytes that its files hold together; more is ENOSPC. 0: no limit
-    std::string host{"127.0.0.1"};        ///< whose it is: sim_network::crash() of that host crashes it, too
+    std::chrono::nanoseconds jitter{0};  ///< at most so much more, by the seed
+    std::uint64_t capacity = 0;  ///< bytes that its files hold together; more is ENOSPC. 0: no limit
+    std::string host{"127.0.0.1"};  ///< whose it is: sim_network::crash() of that host crashes it, too
 };
 
 /// What goes wrong by the seed: one operation in so many. 0: none. As in fault_options, each is a choice of the schedule.
 struct file_fault_options {
     std::uint32_t short_transfer = 4;  ///< a read or write that moves less than it could
-    std::uint32_t read_error = 0;      ///< EIO
-    std::uint32_t write_error = 0;     ///< EIO, and nothing was written
-    std::uint32_t no_space = 0;        ///< ENOSPC, and nothing was written
-    std::uint32_t sync_error = 0;      ///< EIO, and what was not synced is lost at the next crash, whatever later syncs say
-    std::uint32_t no_descriptor = 0;   ///< an open for which the process has no descriptor (EMFILE)
+    std::uint32_t read_error = 0;  ///< EIO
+    std::uint32_t write_error = 0;  ///< EIO, and nothing was written
+    std::uint32_t no_space = 0;  ///< ENOSPC, and nothing was written
+    std::uint32_t sync_error = 0;  ///< EIO, and what was not synced is lost at the next crash, whatever later syncs say
+    std::uint32_t no_descriptor = 0;  ///< an open for which the process has no descriptor (EMFILE)
 };
 
 /// What can be made to fail by script; reads and writes by sim_network::fail_next(io_opcode::read, ...).
@@ -69,7 +69,8 @@ public:
     void set_disk(const disk_options& options);
     /// A disk of its own, with a directory at its root that is there after each crash.
     void add_disk(std::string_view path, const disk_options& options);
-    /// The next such call, of whatever file, ends with this error and does nothing. Several calls line up.
+    /// The next such call, of whatever file, ends with this error and does nothing; but a sync that fails is as with sync_error. Several
+    /// calls line up.
     void fail_next(file_call call, int error);
 
     /// The disk loses its power: operations in flight, and all later ones, end with EIO, also those of files that are open.
@@ -81,7 +82,8 @@ public:
     [[nodiscard]] bool exists(std::string_view path) const;
     /// Of a file; what a program would read. Throws std::invalid_argument when there is none.
     [[nodiscard]] std::string contents(std::string_view path) const;
-    /// A file that survives whatever comes, made if it is not there; its directories too.
+    /// A file that survives whatever comes, made if it is not there; its directories too. What was done to names on this disk before is
+    /// synced by it.
     void put(std::string_view path, std::string contents);
     [[nodiscard]] std::size_t open_files() const noexcept;
 

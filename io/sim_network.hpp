@@ -9,7 +9,8 @@
 // Inside a simulation every socket, and what make_pipe() makes, is of this network: the operating system sees none of them. (Its own
 // descriptors, or what a signal_set has, are tried before each step and never waited for.) An address is a host: any address may
 // be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
-// connect_from() names. Links have two ends and are alike in both directions.
+// connect_from() names. A socket that is bound to all addresses is of no host: it does not crash, and datagrams come from it as from
+// who connects, so bind a server to the address of its machine. UDP sockets of IPv6 know IPv6 alone. Links have two ends and are alike in both directions.
 #pragma once
 
 #include <belay/runtime/driver.hpp>
@@ -35,7 +36,7 @@ class network;
 struct link_options {
     std::chrono::nanoseconds latency{0};  ///< one way
     std::chrono::nanoseconds jitter{0};  ///< at most so much more, by the seed; what was sent first arrives first all the same
-    std::uint64_t bytes_per_second = 0;  ///< of each direction of each connection; 0: no limit
+    std::uint64_t bytes_per_second = 0;  ///< of each direction of each connection, and of each datagram by itself; 0: no limit
 };
 
 /// What goes wrong by the seed: one operation in so many. 0: none. Each is a choice of the schedule, so one that is not needed for a failure
@@ -76,12 +77,12 @@ public:
     void heal(std::string_view host, std::string_view other);
     /// All connections of the host end with ECONNRESET, at both ends.
     void reset_connections(std::string_view host);
-    /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do fails, sockets with ENETDOWN;
-    /// they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind a partition, and who only
+    /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do with its sockets fails, with
+    /// ENETDOWN (an accept with EINVAL); they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind a partition, and who only
     /// waits for it waits for ever.
     void crash(std::string_view host);
-    /// It is there again, with no connection and nobody who listens: that is its program's affair. Who has sent to it meanwhile is
-    /// reset.
+    /// It is there again, with no connection and nobody who listens: that is its program's affair. Who has sent to it what it had not
+    /// got before it crashed is reset.
     void restart(std::string_view host);
     /// The next operation of this kind, on whatever socket or file, ends with this error (EINTR, EIO, EMFILE and so on) and does nothing. Several
     /// calls line up.

@@ -45,7 +45,8 @@ int socket_calls::socketpair(int domain, int type, int protocol, int ends[2]) no
 int socket_calls::pipe(int ends[2]) noexcept {
     if (sim::network* net = sim::network::current()) [[unlikely]]
         return net->pipe(ends);
-    return ::pipe2(ends, O_CLOEXEC);
+    // Before Linux 6.4 a read or write that waits takes one of the ring's few threads if the pipe may block.
+    return ::pipe2(ends, O_CLOEXEC | O_NONBLOCK);
 }
 
 int socket_calls::bind(int fd, const sockaddr* address, socklen_t length) noexcept {

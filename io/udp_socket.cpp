@@ -44,7 +44,8 @@ void set_buffer(int fd, int name, std::size_t bytes, const char* what) {
 
 udp_socket udp_socket::bind(const endpoint& where, udp_options options) {
     if (where.is_unix())
-        throw std::invalid_argument{"belay: udp_socket::bind: " + where.to_string() + " is a Unix socket's, and UDP has no paths"};
+        throw std::invalid_argument{"belay: udp_socket::bind: " + where.to_string() +
+                                    " is a Unix socket's, and UDP has no paths"};
     descriptor socket{calls::socket(where.data()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     const int fd = socket.native_handle();
     if (fd < 0) throw_bind_error(errno, where);
@@ -73,8 +74,8 @@ endpoint udp_socket::local() const {
 }
 
 void detail::send_datagram_awaiter::throw_error() const {
-    std::string text = message_.msg_name != nullptr ? "udp_socket: send to " + to_.to_string()
-                                                    : describe_socket("udp_socket: send", request.fd);
+    std::string text =
+        message_.msg_name != nullptr ? "udp_socket: send to " + to_.to_string() : describe_socket("udp_socket: send", request.fd);
     if (result == -EMSGSIZE)
         text += ": a datagram of " + std::to_string(part_.iov_len) + " bytes is too large (at most udp_socket::max_size)";
     throw_errno(-result, text);

@@ -26,8 +26,8 @@ struct datagram {
 
 struct udp_options {
     bool reuse_port = false;  ///< several sockets share the address, and the kernel deals senders out among them (SO_REUSEPORT)
-    bool v6_only = false;     ///< [::]:port takes no IPv4
-    bool broadcast = false;   ///< may send to broadcast addresses, which is EACCES otherwise
+    bool v6_only = false;  ///< [::]:port takes no IPv4
+    bool broadcast = false;  ///< may send to broadcast addresses, which is EACCES otherwise
 };
 
 /// Contract

@@ -9,7 +9,7 @@ namespace belay::io::detail {
 struct socket_calls {
     static int socket(int domain, int type, int protocol) noexcept;
     static int socketpair(int domain, int type, int protocol, int ends[2]) noexcept;
-    /// Close-on-exec.
+    /// Close-on-exec and non-blocking.
     static int pipe(int ends[2]) noexcept;
     static int bind(int fd, const sockaddr* address, socklen_t length) noexcept;
     static int listen(int fd, int backlog) noexcept;

@@ -71,7 +71,7 @@ void network::release(const std::string& host, const std::string& other) {
 void network::reset_all(const std::string& host) {
     std::vector<int> there;
     for (auto& [fd, s] : sockets_)
-        if (s->is == socket::state::connected && s->local.address() == host) there.push_back(fd);
+        if (s->is == socket::state::connected && !s->datagrams && s->local.address() == host) there.push_back(fd);
     for (int fd : there)
         if (socket* s = find(fd)) break_off(*s);
 }
@@ -91,6 +91,13 @@ void network::crash(const std::string& host) {
         for (io_operation* op : std::exchange(s->writers, {}))  // a connect among them is ended by no answer any more
             static_cast<sim_port*>(op->driver_data)->finish_later(*op, -ENETDOWN);
         progress(*s);
+    }
+    // What was on its way, and what waits for room, finds nobody any more.
+    for (auto& [fd, s] : sockets_) {
+        if (s->dead || s->datagrams || s->is != socket::state::connected || !has_crashed(s->remote)) continue;
+        if (const socket* gone = find(s->peer); gone != nullptr && !gone->arriving.empty())
+            wait_for_answer(*s, std::max<std::size_t>(gone->bytes_arriving, 1));
+        run_queue(s->writers, *s);
     }
     std::erase_if(sockets_, [](const auto& entry) { return entry.second->dead && entry.second->closed && entry.second->idle(); });
     files.crash_host(host);

@@ -38,6 +38,12 @@ struct inode {
 };
 
 using name_table = std::map<std::string, std::shared_ptr<inode>, std::less<>>;  // by normal path
+/// Absolute, with neither "." nor ".." nor a slash too many.
+std::string normal(std::string_view path);
+/// Of a normal path.
+std::string parent_of(const std::string& path);
+inode* find_in(const name_table& names, std::string_view path);
+std::shared_ptr<inode> make_directory();
 
 struct disk {
     disk_options options{};

@@ -9,7 +9,9 @@
 
 namespace belay::io {
 
-sim_files& sim_files::of(simulation& sim) { return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().files.control; }
+sim_files& sim_files::of(simulation& sim) {
+    return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().files.control;
+}
 
 void sim_files::set_faults(const file_fault_options& faults) noexcept { disks_.faults = faults; }
 void sim_files::set_disk(const disk_options& options) { disks_.add("/", options); }

@@ -1,13 +1,16 @@
 // Datagrams between simulated sockets.
 #include <belay/io/sim/network.hpp>
 #include <belay/io/sim/sim_driver.hpp>
+#include <belay/runtime/detail/deadline.hpp>
 
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <string>
 
 namespace belay::io::sim {
 namespace {
@@ -16,12 +19,12 @@ constexpr std::size_t largest = 65'507;  // of UDP over IPv4
 
 }  // namespace
 
-/// Who sends without having bound does so from the client's host, and from a port that is its own from then on.
-void network::name_sender(socket& s, const endpoint& peer) {
-    if (s.local.port() != 0 && !any_address(s.local)) return;
-    const bool v6 = peer.family() == endpoint::kind::ipv6;
-    const auto port = s.local.port() != 0 ? s.local.port() : next_port_++;
-    s.local = endpoint::parse((v6 ? '[' + client_v6 + "]:" : client + ':') + std::to_string(port));
+/// Who is bound to no address sends from the client's host; and who has no port, from one that is its own from then on.
+endpoint network::sender_of(const socket& s) {
+    if (!any_address(s.local)) return s.local;
+    const bool v6 = s.local.family() == endpoint::kind::ipv6;
+    return with_port(v6 ? endpoint::parse('[' + client_v6 + "]:0") : endpoint::parse(client + ":0"),
+                     s.local.port() != 0 ? s.local.port() : free_port());
 }
 
 int network::connect_datagrams(int fd, const endpoint& peer) noexcept {
@@ -32,10 +35,10 @@ int network::connect_datagrams(int fd, const endpoint& peer) noexcept {
         return -1;
     }
     if (s->local.family() != peer.family()) {
-        errno = EAFNOSUPPORT;
+        errno = ENETUNREACH;
         return -1;
     }
-    name_sender(*s, peer);
+    s->local = sender_of(*s);
     s->remote = peer;
     s->is = socket::state::connected;
     return 0;
@@ -48,21 +51,16 @@ network::result network::send_letter(socket& from, const io_operation& op) {
     const endpoint to = message.msg_name != nullptr
                             ? endpoint::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen)
                             : from.remote;
-    if (to.family() != from.local.family()) return -EAFNOSUPPORT;
+    if (to.family() != from.local.family()) return -ENETUNREACH;
     std::string bytes;
     for (std::size_t i = 0; i < message.msg_iovlen; ++i)
         bytes.append(static_cast<const char*>(message.msg_iov[i].iov_base), message.msg_iov[i].iov_len);
     if (bytes.size() > largest) return -EMSGSIZE;
     const auto size = static_cast<std::int32_t>(bytes.size());
 
-    endpoint sender = from.local;
-    if (from.local.port() == 0 || any_address(from.local)) {
-        socket named;  // one that is bound to all addresses remains so
-        named.local = from.local;
-        name_sender(named, to);
-        sender = named.local;
-        if (from.local.port() == 0) from.local = sender;
-    }
+    const endpoint sender = sender_of(from);
+    if (from.local.port() == 0) from.local = sender;  // but who is bound to all addresses remains so
+    if (has_crashed(sender)) return -ENETDOWN;
     if (injected(faults.lost)) return size;
     if (injected(faults.duplicated)) post_letter(from.fd, sender, to, bytes);
     post_letter(from.fd, sender, to, std::move(bytes));
@@ -73,39 +71,59 @@ void network::post_letter(int sender, const endpoint& from, const endpoint& to, 
     const link_options& way = link(from, to);
     auto jitter = static_cast<std::uint32_t>(
         std::clamp<std::int64_t>(way.jitter.count(), 0, std::numeric_limits<std::uint32_t>::max() - 1));
-    std::int64_t delay_ns = way.latency.count() + sim_.draw(jitter + 1);
-    if (way.bytes_per_second != 0) delay_ns += static_cast<std::int64_t>(bytes.size() * 1'000'000'000 / way.bytes_per_second);
-    at(sim_.clock().now_ns + delay_ns, "datagram",
-       [this, sender, what = letter{std::move(bytes), from}, to] { deliver_letter(sender, what, to); });
+    std::int64_t arrival_ns = belay::detail::saturating_add(sim_.clock().now_ns, way.latency.count());
+    arrival_ns = belay::detail::saturating_add(arrival_ns, sim_.draw(jitter + 1));
+    if (way.bytes_per_second != 0) {
+        const auto takes_ns = static_cast<std::int64_t>(bytes.size() * 1'000'000'000 / way.bytes_per_second);
+        arrival_ns = belay::detail::saturating_add(arrival_ns, takes_ns);
+    }
+    at(arrival_ns, "datagram", [this, sender, what = letter{std::move(bytes), from}, to] { deliver_letter(sender, what, to); });
 }
 
 void network::deliver_letter(int sender, const letter& what, const endpoint& to) {
     if (is_cut(what.from, to) || has_crashed(to)) return;  // lost
+    // The one that is connected to the sender goes before those that are bound to the address, and these before those for any.
     std::vector<socket*> found;
+    int best = 0;
     bool somebody = false;
     for (auto& [fd, s] : sockets_) {
         if (s->closed || s->dead || !s->datagrams || s->local.family() != to.family() || s->local.port() != to.port()) continue;
         if (s->local != to && !any_address(s->local)) continue;
         somebody = true;
-        if (s->is != socket::state::connected || s->remote == what.from) found.push_back(s.get());
+        const bool connected = s->is == socket::state::connected;
+        if (connected && s->remote != what.from) continue;
+        const int fits = connected ? 3 : s->local == to ? 2 : 1;
+        if (fits > best) found.clear();
+        best = std::max(best, fits);
+        if (fits == best) found.push_back(s.get());
     }
     if (found.empty()) {
-        // The host says that nobody has the port, of which only a connected sender hears.
-        socket* from = somebody ? nullptr : find(sender);
-        if (from == nullptr || from->is != socket::state::connected) return;
-        at(sim_.clock().now_ns + link(what.from, to).latency.count(), "port unreachable", [this, sender] {
-            socket* self = find(sender);
-            if (self == nullptr || self->dead) return;
-            self->error = ECONNREFUSED;
-            progress(*self);
-        });
+        if (!somebody) refuse_letter(sender, what.from, to);
         return;
     }
-    socket& taker = *found[sim_.draw(static_cast<std::uint32_t>(found.size()))];
+    // Of those that share it, always the same one for a sender.
+    const std::size_t chosen = std::hash<std::string>{}(what.from.to_string()) % found.size();
+    socket& taker = *found[chosen];
     if (!taker.letters.empty() && taker.letter_bytes + what.bytes.size() > buffer) return;  // no room: lost
     taker.letter_bytes += what.bytes.size();
     taker.letters.push_back(what);
     progress(taker);
+}
+
+/// The host says that nobody has the port, of which only a sender hears that is connected there.
+void network::refuse_letter(int sender, const endpoint& from, const endpoint& to) {
+    auto connected_there = [this, sender, to]() -> socket* {
+        socket* s = find(sender);
+        return s != nullptr && !s->dead && s->is == socket::state::connected && s->remote == to ? s : nullptr;
+    };
+    if (connected_there() == nullptr) return;
+    const std::int64_t back_ns = belay::detail::saturating_add(sim_.clock().now_ns, link(from, to).latency.count());
+    at(back_ns, "port unreachable", [this, connected_there, from, to] {
+        socket* s = connected_there();
+        if (s == nullptr || is_cut(from, to)) return;
+        s->error = ECONNREFUSED;
+        progress(*s);
+    });
 }
 
 network::result network::receive_letter(io_operation& op, socket& s) {

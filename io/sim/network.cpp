@@ -27,12 +27,29 @@ int fail(int error) noexcept {
     return -1;
 }
 
-endpoint with_port(const endpoint& where, std::uint16_t port) {
+}  // namespace
+
+endpoint network::with_port(const endpoint& where, std::uint16_t port) {
     if (where.family() == endpoint::kind::ipv6) return endpoint::parse('[' + where.address() + "]:" + std::to_string(port));
     return endpoint::parse(where.address() + ':' + std::to_string(port));
 }
 
-}  // namespace
+/// That no socket is bound to, whatever its address.
+std::uint16_t network::free_port() {
+    auto used = [this](std::uint16_t port) {
+        return std::ranges::any_of(sockets_, [&](const auto& entry) {
+            const socket& s = *entry.second;
+            return !s.closed && !s.local.is_unix() && s.local.port() == port;
+        });
+    };
+    std::uint16_t port = first_port;
+    for (int tries = first_port; tries <= last_port; ++tries) {
+        port = next_port_;
+        next_port_ = port == last_port ? first_port : static_cast<std::uint16_t>(port + 1);
+        if (!used(port)) break;
+    }
+    return port;
+}
 
 network::network(belay::detail::simulator& s) : sim_{s}, next_fd_{first_of_next_network()} { of_this_thread = this; }
 
@@ -120,7 +137,7 @@ int network::bind(int fd, const endpoint& where) noexcept {
     if (s == nullptr) return -1;
     if (s->is != socket::state::fresh) return fail(EINVAL);
     endpoint wanted = where;
-    if (!where.is_unix() && where.port() == 0) wanted = with_port(where, next_port_++);
+    if (!where.is_unix() && where.port() == 0) wanted = with_port(where, free_port());
     if (has_crashed(where)) return fail(ENETDOWN);
     if (is_taken(wanted, s->datagrams, s->options[{SOL_SOCKET, SO_REUSEPORT}] != 0)) return fail(EADDRINUSE);
     s->local = wanted;

@@ -138,6 +138,7 @@ public:
     [[nodiscard]] std::size_t open_sockets() const noexcept;
     [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
     static std::pair<std::string, std::string> between(std::string host, std::string other);
+    static endpoint with_port(const endpoint& where, std::uint16_t port);
     static bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
 
     // ---- for the disks -----------------------------------------------------------------------------------------
@@ -172,6 +173,7 @@ private:
     result read(io_operation& op, socket& s, const iovec* parts, std::size_t count, int flags);
     result write(socket& s, const iovec* parts, std::size_t count);
     result write_to_nobody(socket& s, std::size_t bytes);
+    void wait_for_answer(socket& s, std::size_t bytes);
     result accept(const io_operation& op, socket& s);
     result begin_connect(const io_operation& op, socket& s);
     [[nodiscard]] int events(socket& s, int mask);
@@ -188,7 +190,7 @@ private:
     void take_in(socket& s, packet what);
     void break_off(socket& s);
     [[nodiscard]] std::size_t room_towards(const socket& from) noexcept;
-    [[nodiscard]] const link_options& link(const socket& s) const { return link(s.local, s.remote); }
+    [[nodiscard]] const link_options& link(const socket& s) const { return s.is_pipe ? no_link : link(s.local, s.remote); }
     [[nodiscard]] const link_options& link(const endpoint& from, const endpoint& to) const;
     [[nodiscard]] bool is_cut(const socket& s) const { return is_cut(s.local, s.remote); }
     [[nodiscard]] bool is_cut(const endpoint& from, const endpoint& to) const;
@@ -199,14 +201,19 @@ private:
     result receive_letter(io_operation& op, socket& s);
     void post_letter(int sender, const endpoint& from, const endpoint& to, std::string bytes);
     void deliver_letter(int sender, const letter& what, const endpoint& to);
-    void name_sender(socket& s, const endpoint& peer);
+    void refuse_letter(int sender, const endpoint& from, const endpoint& to);
+    [[nodiscard]] endpoint sender_of(const socket& s);
+    std::uint16_t free_port();
     [[nodiscard]] bool is_taken(const endpoint& where, bool datagrams, bool shared) const;
     socket* listener_for(const endpoint& where);
 
     std::list<happening> agenda_;  // what is still to happen; a simulation may end before
     std::vector<io_operation*> outside_;  // on descriptors of the operating system
     std::map<int, std::unique_ptr<socket>> sockets_;
-    std::uint16_t next_port_ = 40'000;
+    std::uint16_t next_port_ = first_port;
+    static constexpr std::uint16_t first_port = 40'000;  // of those that are chosen for a program
+    static constexpr std::uint16_t last_port = 60'000;
+    const link_options no_link{};
 };
 
 }  // namespace belay::io::sim

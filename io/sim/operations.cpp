@@ -167,7 +167,7 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
         if (auto error = told_error(s)) return error;
         return s.reset ? result{0} : std::nullopt;
     }
-    if (!s.reset && injected(faults.reset)) {
+    if (!s.reset && !s.is_pipe && injected(faults.reset)) {
         break_off(s);
         return -ECONNRESET;
     }
@@ -197,7 +197,7 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
         enqueue(s, {packet::kind::reset, {}}, 2 * link(s).latency.count());
         return static_cast<std::int32_t>(total(parts, count));
     }
-    if (injected(faults.reset)) {
+    if (!s.is_pipe && injected(faults.reset)) {
         break_off(s);
         return -ECONNRESET;
     }
@@ -210,9 +210,15 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
     return static_cast<std::int32_t>(bytes);
 }
 
-/// Nobody answers: it is kept for a while. After the restart somebody does, see restart().
+/// Nobody answers: it is kept for a while.
 network::result network::write_to_nobody(socket& s, std::size_t bytes) {
     if (s.unanswered >= buffer) return std::nullopt;
+    wait_for_answer(s, bytes);
+    return static_cast<std::int32_t>(bytes);
+}
+
+/// After the restart somebody answers, see restart().
+void network::wait_for_answer(socket& s, std::size_t bytes) {
     if (s.unanswered == 0)
         at(sim_.clock().now_ns + patience_ns, "gives up", [this, fd = s.fd] {
             if (socket* self = find(fd); self != nullptr && self->unanswered != 0) {
@@ -222,7 +228,6 @@ network::result network::write_to_nobody(socket& s, std::size_t bytes) {
             }
         });
     s.unanswered += bytes;
-    return static_cast<std::int32_t>(bytes);
 }
 
 network::result network::accept(const io_operation& op, socket& s) {
@@ -254,8 +259,9 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
     s.remote = endpoint::from_sockaddr(op.request.address, op.request.connect_length);
     if (!s.remote.is_unix()) {
         bool v6 = s.remote.family() == endpoint::kind::ipv6;
-        s.local = endpoint::parse((v6 ? '[' + client_v6 + "]:" : client + ':') + std::to_string(next_port_++));
+        s.local = with_port(v6 ? endpoint::parse('[' + client_v6 + "]:0") : endpoint::parse(client + ":0"), free_port());
     }
+    if (has_crashed(s.local)) return -ENETDOWN;
     if (injected(faults.refused)) return -ECONNREFUSED;
     s.is = socket::state::connecting;
     s.connect_tries = 0;
@@ -266,7 +272,7 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
 /// A connection arrives at where somebody may listen. Who gets no answer asks again, as Linux does: after 1, 2, 4 to 64 s.
 void network::knock(int fd) {
     socket* s = find(fd);
-    if (s == nullptr || s->is != socket::state::connecting) return;
+    if (s == nullptr || s->dead || s->is != socket::state::connecting) return;
     const bool silent = is_silent(*s);
     socket* listener = silent ? nullptr : listener_for(s->remote);
     if (silent || (listener != nullptr && listener->pending.size() >= listener->backlog)) {
@@ -277,7 +283,7 @@ void network::knock(int fd) {
     int error = listener != nullptr ? 0 : s->remote.is_unix() ? ENOENT : ECONNREFUSED;
     at(sim_.clock().now_ns + link(*s).latency.count(), "connected", [this, fd, error] {
         socket* self = find(fd);
-        if (self == nullptr || self->is != socket::state::connecting) return;
+        if (self == nullptr || self->dead || self->is != socket::state::connecting) return;
         is_silent(*self) ? knock(fd) : answer(*self, error);
     });
 }

@@ -4,6 +4,7 @@
 #include <belay/tests/kit/gtest.hpp>
 
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 
 #include <array>
 #include <cerrno>
@@ -67,6 +68,15 @@ BELAY_TEST(Pipe, AWriterWithoutReadersGetsAnErrorAndNoSignal) {
     auto [error, text] = co_await error_of(in.write_all("x"));
     EXPECT_EQ(error.value(), EPIPE);
     EXPECT_TRUE(contains(text, "all readers have closed")) << text;
+}
+
+BELAY_TEST(Pipe, AClockThatWasSetIsNoPipeThatWasGivenUp) {
+    // A timerfd has ECANCELED for an answer; a read of one is otherwise as that of a pipe.
+    io::pipe_reader timer{io::descriptor{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)}};
+    const itimerspec soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 1'000'000}};
+    CO_ASSERT_EQ(::timerfd_settime(timer.native_handle(), 0, &soon, nullptr), 0);
+    std::array<std::byte, 8> expirations;
+    EXPECT_EQ(co_await timer.read_some(expirations), 8U);
 }
 
 BELAY_TEST(Pipe, OperationsOnAClosedEndFail) {

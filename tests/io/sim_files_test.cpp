@@ -97,6 +97,34 @@ BELAY_TEST_SIM(SimFiles, TakeTimeAndRoom, .seeds = 5) {
     EXPECT_EQ(co_await error_of(rename_file("/slow/f", "/tmp/f")), EXDEV);
 }
 
+BELAY_TEST_SIM(SimFiles, SayWhatTheKernelSaysOfOddPathsAndSizes, .seeds = 3) {
+    auto& files = sim_files::of(sim);
+    files.put("/tmp/f", "text");
+    EXPECT_EQ(co_await error_of(file::open("/tmp/f/x")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(file::open("/tmp/f/x/y")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(file::open("/tmp/f/")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(file::open("")), ENOENT);
+    EXPECT_EQ(co_await error_of(remove_file("")), ENOENT);
+    EXPECT_EQ(co_await error_of(create_directory("")), ENOENT);
+    auto f = co_await file::open("/tmp/f", {.write = true});
+    EXPECT_EQ(co_await error_of(f.resize(std::uint64_t{1} << 40)), EFBIG);
+    EXPECT_EQ(co_await error_of(f.write_all_at(std::uint64_t{1} << 40, "x")), EFBIG);
+}
+
+BELAY_TEST_SIM(SimFiles, WhatATestPutsThereStays, .seeds = 20) {
+    auto& files = sim_files::of(sim);
+    co_await write("/tmp/made", "x", false);
+    files.put("/tmp/made", "put");
+    co_await remove_file("/tmp/made");
+    files.put("/tmp/made", "again");
+    co_await create_directory("/tmp/d");
+    files.put("/tmp/d/e/f", "deep");
+    files.crash("/");
+    files.restart("/");
+    EXPECT_EQ(files.contents("/tmp/made"), "again");
+    EXPECT_EQ(co_await read_file("/tmp/d/e/f"), "deep");
+}
+
 BELAY_TEST_SIM(SimFiles, FailByScript, .seeds = 5) {
     auto& files = sim_files::of(sim);
     files.fail_next(file_call::open, EMFILE);
@@ -156,10 +184,10 @@ TEST(SimFiles, WhatWasNotSyncedMaySurviveMayBeGoneAndMayBeTorn) {
             files.crash("/");
             files.restart("/");
             auto text = files.contents("/tmp/f");
-            seen.insert(text == std::string(1'024, 'o')                           ? "old"
-                        : text == std::string(1'024, 'n')                         ? "new"
+            seen.insert(text == std::string(1'024, 'o')                         ? "old"
+                        : text == std::string(1'024, 'n')                       ? "new"
                         : text == std::string(512, 'n') + std::string(512, 'o') ? "torn"
-                                                                                  : "what no disk does");
+                                                                                : "what no disk does");
             seen.insert(files.exists("/tmp/g") ? "its name is there" : "its name is gone");
         });
     }
@@ -257,7 +285,8 @@ TEST(SimFiles, AStopFindsADiskThatHasBegunOrNot) {
             auto f = co_await file::open("/tmp/f", {.write = true, .create = true});
             auto written = co_await try_timeout(1ms, f.write_some_at(0, as_buffer("x")));
             bool is_there = !sim_files::of(sim).contents("/tmp/f").empty();
-            EXPECT_EQ(written.has_value(), is_there) << "a stopped write has not happened, and one that has happened is not stopped";
+            EXPECT_EQ(written.has_value(), is_there)
+                << "a stopped write has not happened, and one that has happened is not stopped";
             seen.insert(written ? "done" : "not begun");
         });
     }

@@ -72,7 +72,7 @@ BELAY_TEST_SIM(SimDatagrams, DoWhatDatagramsDo, .seeds = 20) {
     auto same = [] { return udp_socket::bind("10.0.0.1:53"); };
     EXPECT_THROW(static_cast<void>(same()), std::system_error);
     auto six = udp_socket::bind("[::1]:53");
-    EXPECT_EQ(co_await error_of(as_task(six.send_to("x", server.local()))), EAFNOSUPPORT);
+    EXPECT_EQ(co_await error_of(as_task(six.send_to("x", server.local()))), ENETUNREACH);
 }
 
 BELAY_TEST_SIM(SimDatagrams, AConnectedSocketHearsItsPeerAloneAndOfNobody, .seeds = 20) {
@@ -88,6 +88,29 @@ BELAY_TEST_SIM(SimDatagrams, AConnectedSocketHearsItsPeerAloneAndOfNobody, .seed
     server.close();
     co_await client.send("still there?");
     EXPECT_EQ(co_await error_of(receive_text(client)), ECONNREFUSED);
+}
+
+BELAY_TEST_SIM(SimDatagrams, GoToTheSocketThatIsConnectedToTheSender, .seeds = 20) {
+    auto listening = udp_socket::bind("10.0.0.1:53", {.reuse_port = true});
+    auto of_client = udp_socket::bind("10.0.0.1:53", {.reuse_port = true});
+    auto everywhere = udp_socket::bind("0.0.0.0:53", {.reuse_port = true});
+    auto client = udp_socket::bind("10.0.0.2:1000");
+    auto stranger = udp_socket::bind("10.0.0.3:1000");
+    of_client.connect(client.local());
+    for (int i = 0; i < 3; ++i) {
+        co_await client.send_to("mine", listening.local());
+        co_await stranger.send_to("theirs", listening.local());
+        EXPECT_EQ(co_await receive_text(of_client), "mine");
+        EXPECT_EQ(co_await receive_text(listening), "theirs");
+    }
+    co_await client.send_to("any", endpoint::parse("10.0.0.9:53"));
+    EXPECT_EQ(co_await receive_text(everywhere), "any");
+    // A socket hears only of the port that it is connected to; and a reset is not for datagrams.
+    client.connect(listening.local());
+    co_await client.send_to("x", endpoint::parse("10.0.0.1:54"));
+    sim_network::of(sim).reset_connections("10.0.0.2");
+    co_await sleep_for(1s);
+    co_await client.send("y");
 }
 
 TEST(SimDatagrams, AreLostDoubledAndOvertaken) {
@@ -179,6 +202,18 @@ BELAY_TEST_EVERYWHERE(SimPipes, BytesComeInOrderAndThenTheEnd, .seeds = 50) {
     };
     auto [done, got] = co_await when_all(write(std::move(in)), read(std::move(out)));
     EXPECT_EQ(got, "hello " + std::string(150, 'x'));
+}
+
+BELAY_TEST_SIM(SimPipes, KnowNothingOfTheNetwork, .seeds = 10) {
+    auto& net = sim_network::of(sim);
+    net.set_faults({.reset = 1});
+    net.set_link({.latency = 1h, .bytes_per_second = 1});
+    auto [out, in] = make_pipe();
+    std::array<std::byte, 5> buffer;
+    auto began = sim.elapsed();
+    co_await in.write_all("hello");
+    co_await out.read_exact(buffer);
+    EXPECT_LT(sim.elapsed() - began, 1ms);
 }
 
 BELAY_TEST_SIM(SimPipes, AWriterWithoutReadersGetsEpipe, .seeds = 10) {
@@ -276,6 +311,47 @@ BELAY_TEST_SIM(SimHosts, ACrashedHostDoesNotAnswer, .seeds = 10) {
     EXPECT_GT(sim.elapsed() - began, 60s);
     co_await client.write_all("anybody?");
     EXPECT_EQ(co_await error_of(as_task(client.read_some(buffer))), ETIMEDOUT);
+}
+
+BELAY_TEST_SIM(SimHosts, ACrashedHostSaysNothing, .seeds = 10) {
+    auto& net = sim_network::of(sim);
+    net.connect_from("10.0.0.2");
+    net.set_link({.latency = 10ms});
+    auto server = udp_socket::bind("10.0.0.1:53");
+    auto listener = tcp_listener::bind("10.0.0.1:80");
+    auto unbound = udp_socket::bind("0.0.0.0:0");
+    co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { EXPECT_EQ(co_await error_of(tcp_stream::connect(listener.local())), ENETDOWN); });
+        co_await sleep_for(1ms);
+        net.crash("10.0.0.2");  // while that connects
+    });
+    EXPECT_EQ(co_await error_of(as_task(unbound.send_to("x", server.local()))), ENETDOWN);
+    EXPECT_EQ(co_await error_of(tcp_stream::connect(listener.local())), ENETDOWN);
+    EXPECT_FALSE(co_await try_timeout(1h, listener.accept())) << "nobody has called";
+    net.restart("10.0.0.2");
+    auto [client, accepted] = co_await when_all(tcp_stream::connect(listener.local()), listener.accept());
+}
+
+BELAY_TEST_SIM(SimHosts, WhatWaitedForACrashedHostHearsOfItsRestart, .seeds = 20) {
+    auto& net = sim_network::of(sim);
+    net.connect_from("10.0.0.2");
+    net.set_link({.latency = 10ms});
+    net.set_buffer(10);
+    auto listener = tcp_listener::bind("10.0.0.1:80");
+    auto [writes, server] = co_await when_all(tcp_stream::connect(listener.local()), listener.accept());
+    auto [asks, server2] = co_await when_all(tcp_stream::connect(listener.local()), listener.accept());
+    co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { EXPECT_EQ(co_await error_of(as_task(writes.write_all(std::string(100, 'x')))), ECONNRESET); });
+        s.spawn([&]() -> task<> {
+            std::array<std::byte, 4> answer;
+            co_await asks.write_all("?");
+            EXPECT_EQ(co_await error_of(as_task(asks.read_some(answer))), ECONNRESET) << "its question was on its way";
+        });
+        co_await sleep_for(5ms);
+        net.crash("10.0.0.1");
+        co_await sleep_for(5s);
+        net.restart("10.0.0.1");
+    });
 }
 
 BELAY_TEST_SIM(SimHosts, ARestartedHostKnowsNoConnection, .seeds = 10) {

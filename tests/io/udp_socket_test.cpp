@@ -66,10 +66,10 @@ BELAY_TEST(UdpSocket, IsConnectedToOnePeer) {
 }
 
 BELAY_TEST(UdpSocket, AConnectedSenderHearsThatNobodyHasThePort) {
+    auto client = udp_socket::bind("127.0.0.1:0");
     auto gone = udp_socket::bind("127.0.0.1:0");
     auto nobody = gone.local();
     gone.close();
-    auto client = udp_socket::bind("127.0.0.1:0");
     client.connect(nobody);
     co_await client.send("anybody?");
     std::array<std::byte, 8> buffer;

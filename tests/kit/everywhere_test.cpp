@@ -288,7 +288,7 @@ BELAY_TEST(Stress, RunsEachTaskSoManyTimes) {
 
 TEST(StopEverywhereDeathTest, ARunThatEndsTheProcessTellsItsPlace) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    EXPECT_DEATH(stop_everywhere({},
+    EXPECT_DEATH(stop_everywhere({.sim = {.seed = 1, .how = interleaving::calm}},
                                  [](simulation&) -> task<> {
                                      struct must_end_well {
                                          ~must_end_well() {

@@ -260,12 +260,12 @@ BELAY_TEST(BelayTest, RunsTheBodyOnARuntime) {
 }
 
 template <class F>
-std::string failures_of(F&& body) {
+std::string failures_of(F&& body, const test_options& options = {}) {
     ::testing::TestPartResultArray told;
     {
         using reporter = ::testing::ScopedFakeTestPartResultReporter;
         reporter kept{reporter::INTERCEPT_ALL_THREADS, &told};
-        run_test(std::forward<F>(body));
+        run_test(std::forward<F>(body), options);
     }
     std::string text;
     for (int i = 0; i < told.size(); ++i) text += told.GetTestPartResult(i).message();
@@ -284,11 +284,17 @@ TEST(BelayTest, FailsForWhatIsLeft) {
                   co_return;
               }).find("tasks are left"),
               std::string::npos);
-    EXPECT_NE(failures_of([]() -> task<> {
-                  sync_mutex lock;
-                  std::lock_guard held{lock};
-                  co_await yield();
-              }).find("guard-across-suspension"),
+    // One worker: another one would unlock what it has not locked, of which ThreadSanitizer complains first.
+    test_options one_worker;
+    one_worker.runtime.workers = 1;
+    EXPECT_NE(failures_of(
+                  []() -> task<> {
+                      sync_mutex lock;
+                      std::lock_guard held{lock};
+                      co_await yield();
+                  },
+                  one_worker)
+                  .find("guard-across-suspension"),
               std::string::npos);
     int fd = -1;
     EXPECT_NE(failures_of([&]() -> task<> {
@@ -312,6 +318,22 @@ TEST(Explore, PermitsThatAreNotGivenBackAreFound) {
     });
     ASSERT_TRUE(result.failure);
     EXPECT_NE(result.failure->what.find("2 permits were not given back"), std::string::npos) << result.failure->what;
+}
+
+/// Deeper than any stack.
+int descend(const std::atomic<int>& end, int depth) {
+    return depth == end.load(std::memory_order_relaxed) ? 0 : descend(end, depth + 1) + depth;
+}
+
+TEST(ExploreDeathTest, AStackThatOverflowsTellsItsSeed) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(explore({.seeds = 1, .sim = {.seed = 43}},
+                         [](simulation&) -> task<> {
+                             std::atomic<int> never{-1};
+                             static_cast<void>(descend(never, 0));
+                             co_return;
+                         }),
+                 "BELAY_SEED=43");
 }
 
 TEST(ExploreDeathTest, AStepThatHangsTellsItsSeed) {

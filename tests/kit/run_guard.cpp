@@ -28,8 +28,8 @@ void tell() {
     int n = place == 0 ? std::snprintf(line, sizeof line,
                                        "belay: explore: this run ended the process; repeat it with BELAY_SEED=%llu\n", seed)
                        : std::snprintf(line, sizeof line,
-                                       "belay: this run ended the process; repeat it with BELAY_SEED=%llu BELAY_PLACE=%zu\n", seed,
-                                       place);
+                                       "belay: this run ended the process; repeat it with BELAY_SEED=%llu BELAY_PLACE=%zu\n",
+                                       seed, place);
     static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
 }
 
@@ -44,15 +44,21 @@ bool debugger_attached() {
 
 run_guard::run_guard(std::chrono::seconds step_limit) {
     if (step_limit.count() < 1) throw std::invalid_argument{"belay: explore_options.step_limit must be at least a second"};
+    watch_ = std::thread{[this, step_limit] { watch(step_limit); }};  // first: it may fail
+    stack_t stack{};
+    if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {  // for a stack that has overflowed
+        own_stack_ = std::make_unique<std::byte[]>(stack_bytes);
+        stack = {.ss_sp = own_stack_.get(), .ss_flags = 0, .ss_size = stack_bytes};
+        ::sigaltstack(&stack, nullptr);
+    }
     struct sigaction own{};
     own.sa_handler = [](int) { tell(); };
-    own.sa_flags = static_cast<int>(SA_RESETHAND);
+    own.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
     for (std::size_t i = 0; i < signals.size(); ++i) {
         bool theirs = signals[i] == SIGSEGV && __sanitizer_set_death_callback != nullptr;
         ::sigaction(signals[i], theirs ? nullptr : &own, &before_[i]);
     }
     if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&tell);
-    watch_ = std::thread{[this, step_limit] { watch(step_limit); }};
 }
 
 run_guard::~run_guard() {
@@ -64,6 +70,9 @@ run_guard::~run_guard() {
     watch_.join();
     for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
     if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(nullptr);
+    if (own_stack_ == nullptr) return;
+    const stack_t none{.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
+    ::sigaltstack(&none, nullptr);
 }
 
 void run_guard::begins(std::uint64_t seed, std::size_t place) noexcept {
@@ -79,10 +88,11 @@ void run_guard::watch(std::chrono::seconds limit) {
     for (auto before = progress.load(std::memory_order_relaxed); !changed_.wait_for(guard, limit, [this] { return done_; });) {
         const auto now = progress.load(std::memory_order_relaxed);
         if (now == before && !debugger_attached()) {
-            std::fprintf(stderr,
-                         "belay: a step of a simulation has not ended for %lld s (explore_options.step_limit): a task computes for "
-                         "ever, or blocks its thread, on which nothing else can happen meanwhile\n",
-                         static_cast<long long>(limit.count()));
+            std::fprintf(
+                stderr,
+                "belay: a step of a simulation has not ended for %lld s (explore_options.step_limit): a task computes for "
+                "ever, or blocks its thread, on which nothing else can happen meanwhile\n",
+                static_cast<long long>(limit.count()));
             std::abort();
         }
         before = now;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -32,6 +33,8 @@ private:
     /// abort() raises its signal again, and a fault happens again; then it ends the process.
     static constexpr std::array<int, 3> signals{SIGABRT, SIGSEGV, SIGBUS};
     std::array<struct sigaction, 3> before_{};
+    static constexpr std::size_t stack_bytes = std::size_t{64} << 10;
+    std::unique_ptr<std::byte[]> own_stack_;
     std::mutex lock_;
     std::condition_variable changed_;
     bool done_ = false;
