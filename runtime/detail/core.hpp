@@ -141,7 +141,7 @@ private:
     bool drain(std::int64_t deadline_ns) noexcept;
     /// Ends the threads; those that are still in a task at the deadline are detached and counted.
     std::size_t stop_workers(std::int64_t deadline_ns) noexcept;
-    void make_stand_in() noexcept;
+    void make_stand_in(std::size_t seen) noexcept;
     void become_stand_in() noexcept;
 
     alignas(64) spin_lock inject_lock_;

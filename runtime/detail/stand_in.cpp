@@ -69,18 +69,19 @@ void worker::send_stand_in() noexcept {
 
 /// Only the watchdog puts stand-ins on duty, so one that rests and is not on duty stays so until it is told.
 worker* runtime_core::resting_stand_in() noexcept {
-    for (std::size_t i = regular_workers; i < workers.size(); ++i)
+    const std::size_t seen = workers.size();
+    for (std::size_t i = regular_workers; i < seen; ++i)
         if (workers[i].rests()) return &workers[i];
-    make_stand_in();
+    make_stand_in(seen);
     return nullptr;  // a new one is of use once it is there
 }
 
 /// Starts a thread that becomes one; not more than one at a time. On failure (no thread, no descriptor, no lockable memory, a hook that
 /// throws) it tries again later; until then the neighbours have to do, and the metrics show the difference.
-void runtime_core::make_stand_in() noexcept {
+void runtime_core::make_stand_in(std::size_t seen) noexcept {
     std::scoped_lock guard(stand_ins_lock_);  // against stop_workers(), which has to know all threads
-    // Under the lock: the one that was on its way may have arrived since we looked.
     if (stopping() || workers.size() == workers.capacity()) return;
+    if (workers.size() != seen) return;  // the one that was on its way has arrived since we looked
     if (coming_.joinable()) {
         if (!coming_failed_.load(std::memory_order_acquire)) return;  // on its way
         coming_.join();
