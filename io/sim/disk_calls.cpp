@@ -176,7 +176,8 @@ void disks::submit(io_operation& op) {
     op.driver_word = next_number_++;
     in_flight_[op.driver_word] = &op;
     using belay::detail::saturating_add;
-    const std::int64_t done_ns = saturating_add(saturating_add(sim_.clock().now_ns, options.latency.count()), sim_.draw(jitter + 1));
+    const std::int64_t done_ns =
+        saturating_add(saturating_add(sim_.clock().now_ns, options.latency.count()), sim_.draw(jitter + 1));
     network_.at(done_ns, "disk", [this, number = op.driver_word] { transfer(number); });
 }
 
