@@ -314,19 +314,20 @@ TEST(Explore, PermitsThatAreNotGivenBackAreFound) {
     auto result = explore({.seeds = 1}, [](simulation&) -> task<> {
         alignas(semaphore_permit) std::byte place[sizeof(semaphore_permit)];  // whose end ends no permit
         semaphore permits{3};
-        new (place) semaphore_permit{co_await permits.acquire(2)};
+        auto permit = co_await permits.acquire(2);
+        static_cast<void>(new (place) semaphore_permit{std::move(permit)});
     });
     ASSERT_TRUE(result.failure);
     EXPECT_NE(result.failure->what.find("2 permits were not given back"), std::string::npos) << result.failure->what;
 }
 
-volatile bool never = false;  // volatile: no compiler may conclude anything from it
+volatile bool end_of_it = false;  // volatile: no compiler may conclude anything from it
 
 /// Deeper than any stack.
 int descend(int depth) {
     volatile char used[1024];
     used[0] = static_cast<char>(depth);
-    return never ? 0 : descend(depth + 1) + used[0];
+    return end_of_it ? 0 : descend(depth + 1) + used[0];
 }
 
 TEST(ExploreDeathTest, AStackThatOverflowsTellsItsSeed) {
@@ -343,7 +344,7 @@ TEST(ExploreDeathTest, AStepThatHangsTellsItsSeed) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_DEATH(explore({.seeds = 1, .sim = {.seed = 42}, .step_limit = 1s},
                          [](simulation&) -> task<> {
-                             while (!never) {}
+                             while (!end_of_it) {}
                              co_return;
                          }),
                  "has not ended for 1 s(.|\n)*BELAY_SEED=42");
