@@ -10,9 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <stdexcept>
@@ -24,7 +22,6 @@ using detail::file_calls;
 
 /// Reads up to this size are tried at once: what is in memory is copied sooner than a ring has been asked.
 constexpr std::size_t small_read = std::size_t{64} << 10;
-constexpr std::size_t most = 0x7fff'f000;  // of one call, on Linux
 
 [[noreturn]] void throw_file_error(int error, const std::string& action, const std::string& name) {
     std::string text = action + ' ' + (name.empty() ? "a file without a name" : name);
@@ -51,14 +48,12 @@ std::int64_t signed_offset(std::uint64_t offset, std::size_t bytes, const std::s
     return static_cast<std::int64_t>(offset);
 }
 
-bool is_simulated(int fd) noexcept { return fd >= sim::first_descriptor; }
-
 /// The Asio driver has nothing that waits for files.
 bool driver_waits_for_files() noexcept { return belay::detail::this_worker()->core().io->waits_for_files(); }
 
 /// Bytes, or -errno; -EAGAIN when it would have to wait for the disk, or might.
 std::int32_t read_from_memory(int fd, mutable_buffer buffer, std::int64_t offset) noexcept {
-    if (is_simulated(fd) || buffer.size() > small_read || !belay::detail::spend_budget()) return -EAGAIN;
+    if (sim::is_simulated(fd) || buffer.size() > small_read || !belay::detail::spend_budget()) return -EAGAIN;
     belay::detail::own_code mine;  // it does not wait
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
     const auto result = ::preadv2(fd, &part, 1, offset, RWF_NOWAIT);
@@ -67,32 +62,19 @@ std::int32_t read_from_memory(int fd, mutable_buffer buffer, std::int64_t offset
     return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? -EAGAIN : -errno;
 }
 
-/// Repeats a call that a signal interrupted.
-template <class Call>
-std::int32_t result_of(Call call) noexcept {
-    for (;;) {
-        const auto result = call();
-        if (result >= 0) return static_cast<std::int32_t>(result);
-        if (errno != EINTR) return -errno;
-    }
-}
-
 task<std::int32_t> read_at(int fd, std::int64_t offset, mutable_buffer buffer) {
     if (const auto result = read_from_memory(fd, buffer, offset); result != -EAGAIN) co_return result;
-    if (is_simulated(fd) || driver_waits_for_files()) {
-        std::int32_t result = 0;
-        do result = co_await detail::file_read_awaiter{fd, buffer, offset};
-        while (result == -ECANCELED && !is_simulated(fd));  // the thread that had submitted it has ended: nothing was read
-        co_return result;
-    }
-    co_return co_await spawn_blocking(
-        [=]() noexcept { return result_of([&] { return ::pread(fd, buffer.data(), std::min(buffer.size(), most), offset); }); });
+    if (!driver_waits_for_files())
+        co_return co_await spawn_blocking([=]() noexcept { return file_calls::read(fd, buffer, offset); });
+    std::int32_t result = 0;
+    do result = co_await detail::file_read_awaiter{fd, buffer, offset};
+    while (result == -ECANCELED && !sim::is_simulated(fd));  // the thread that had submitted it has ended: nothing was read
+    co_return result;
 }
 
 task<std::int32_t> write_at(int fd, std::int64_t offset, const_buffer data) {
-    if (is_simulated(fd) || driver_waits_for_files()) co_return co_await detail::file_write_awaiter{fd, data, offset};
-    co_return co_await spawn_blocking(
-        [=]() noexcept { return result_of([&] { return ::pwrite(fd, data.data(), std::min(data.size(), most), offset); }); });
+    if (driver_waits_for_files()) co_return co_await detail::file_write_awaiter{fd, data, offset};
+    co_return co_await spawn_blocking([=]() noexcept { return file_calls::write(fd, data, offset); });
 }
 
 int open_flags(const file_options& options) {

@@ -7,18 +7,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 
 namespace belay::io::detail {
 namespace {
 
+constexpr std::size_t most = 0x7fff'f000;  // of one call, on Linux
+
 /// Repeats a call that a signal interrupted.
 template <class Call>
 int result_of(Call call) noexcept {
     for (;;) {
-        const int result = call();
-        if (result >= 0) return result;
+        const auto result = call();
+        if (result >= 0) return static_cast<int>(result);
         if (errno != EINTR) return -errno;
     }
 }
@@ -29,7 +33,7 @@ sim::disks* simulated() noexcept {
     return net != nullptr ? &net->files : nullptr;
 }
 
-sim::disks* simulated(int fd) noexcept { return fd >= sim::first_descriptor ? simulated() : nullptr; }
+sim::disks* simulated(int fd) noexcept { return sim::is_simulated(fd) ? simulated() : nullptr; }
 
 }  // namespace
 
@@ -42,6 +46,14 @@ int file_calls::open(const std::string& path, int flags, unsigned permissions) n
     if (::fstat(fd, &info) == 0 && !S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode)) return fd;
     ::close(fd);
     return -ESPIPE;
+}
+
+int file_calls::read(int fd, mutable_buffer buffer, std::int64_t offset) noexcept {
+    return result_of([=] { return ::pread(fd, buffer.data(), std::min(buffer.size(), most), offset); });
+}
+
+int file_calls::write(int fd, const_buffer data, std::int64_t offset) noexcept {
+    return result_of([=] { return ::pwrite(fd, data.data(), std::min(data.size(), most), offset); });
 }
 
 int file_calls::sync(int fd, bool data_only) noexcept {

@@ -29,7 +29,7 @@ void survive_broken_pipes() noexcept {
 
 /// The thread that had submitted the read has ended, and nothing was read. But a timerfd says so when the clock was set.
 bool gave_up(int fd) noexcept {
-    if (fd >= sim::first_descriptor) return false;
+    if (sim::is_simulated(fd)) return false;
     struct stat info{};
     return ::fstat(fd, &info) == 0 && (info.st_mode & S_IFMT) != 0;  // a timerfd is of no type
 }

@@ -81,8 +81,9 @@ struct pipe_ends {
     pipe_writer in;
 };
 
-/// A new pipe. Both descriptors are close-on-exec, and do not block: a program that is given one has to know, or take that off. Throws std::system_error (EMFILE, ENFILE). Linux lets a user have 16,384 pages
-/// in pipes (fs.pipe-user-pages-soft); beyond that a pipe holds two pages instead of 16.
+/// A new pipe. Both descriptors are close-on-exec, and do not block: a program that is given one has to know, or take that off.
+/// Throws std::system_error (EMFILE, ENFILE). Linux lets a user have 16,384 pages in pipes (fs.pipe-user-pages-soft); beyond that a
+/// pipe holds two pages instead of 16.
 [[nodiscard]] pipe_ends make_pipe();
 
 }  // namespace belay::io

@@ -11,7 +11,7 @@
 namespace belay::io::detail {
 namespace {
 
-bool is_simulated(int fd) noexcept { return fd >= sim::first_descriptor; }
+using sim::is_simulated;
 
 /// Calls f with the network of this thread. Whoever uses a simulated socket elsewhere, or later, finds that there is none.
 template <class F>

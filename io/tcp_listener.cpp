@@ -1,3 +1,4 @@
+#include <belay/io/detail/bind_remedy.hpp>
 #include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/tcp_listener.hpp>
@@ -19,14 +20,10 @@ std::string remedy(int error, const endpoint& where) {
         if (where.is_unix()) return " (the path exists: remove the file if no other process listens on it)";
         return " (another socket has this port: see `ss -ltnp`, choose another port, or share it with "
                "listen_options::reuse_port)";
-    case EADDRNOTAVAIL: return " (no network interface of this machine has this address)";
     case EACCES:
         if (where.is_unix()) return " (no permission to make a file there)";
-        return where.port() < 1024 ? " (ports below 1024 need root, CAP_NET_BIND_SERVICE, or a lower "
-                                     "net.ipv4.ip_unprivileged_port_start)"
-                                   : "";
-    case EAFNOSUPPORT: return " (this system does not have this address family)";
-    default: return "";
+        [[fallthrough]];
+    default: return detail::bind_remedy(error, where);
     }
 }
 

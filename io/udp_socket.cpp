@@ -1,3 +1,4 @@
+#include <belay/io/detail/bind_remedy.hpp>
 #include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/udp_socket.hpp>
@@ -17,17 +18,8 @@ namespace {
 using calls = detail::socket_calls;
 
 std::string remedy(int error, const endpoint& where) {
-    switch (error) {
-    case EADDRINUSE:
-        return " (another socket has this port: see `ss -lunp`, choose another port, or share it with udp_options::reuse_port)";
-    case EADDRNOTAVAIL: return " (no network interface of this machine has this address)";
-    case EACCES:
-        return where.port() < 1024
-                   ? " (ports below 1024 need root, CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start)"
-                   : "";
-    case EAFNOSUPPORT: return " (this system does not have this address family)";
-    default: return "";
-    }
+    if (error != EADDRINUSE) return detail::bind_remedy(error, where);
+    return " (another socket has this port: see `ss -lunp`, choose another port, or share it with udp_options::reuse_port)";
 }
 
 [[noreturn]] void throw_bind_error(int error, const endpoint& where) {

@@ -31,6 +31,7 @@ using belay::detail::sim_port;
 
 /// Numbers that no kernel gives to a descriptor: those of simulated sockets begin here.
 inline constexpr int first_descriptor = 1 << 30;
+inline bool is_simulated(int fd) noexcept { return fd >= first_descriptor; }
 
 /// Something that arrives at a socket.
 struct packet {

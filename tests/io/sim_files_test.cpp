@@ -20,20 +20,12 @@
 #include <system_error>
 #include <vector>
 
+#include "sim_kit.hpp"
+
 namespace belay::io {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class T>
-task<int> error_of(task<T> work) {
-    try {
-        co_await std::move(work);
-    } catch (const std::system_error& error) {
-        co_return error.code().value();
-    }
-    co_return 0;
-}
 
 task<> write(std::string path, std::string text, bool synced) {
     auto f = co_await file::open(path, {.write = true, .create = true});

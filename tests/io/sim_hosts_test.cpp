@@ -27,20 +27,12 @@
 #include <system_error>
 #include <vector>
 
+#include "sim_kit.hpp"
+
 namespace belay::io {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class T>
-task<int> error_of(task<T> work) {
-    try {
-        co_await std::move(work);
-    } catch (const std::system_error& error) {
-        co_return error.code().value();
-    }
-    co_return 0;
-}
 
 std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 

@@ -23,6 +23,8 @@
 #include <system_error>
 #include <vector>
 
+#include "sim_kit.hpp"
+
 namespace belay::io {
 namespace {
 
@@ -40,17 +42,6 @@ task<std::vector<std::byte>> read_to_end(tcp_stream& from) {
     while (std::size_t n = co_await from.read_some(buffer))
         all.insert(all.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
     co_return all;
-}
-
-/// The errno of what the task throws, or 0.
-template <class T>
-task<int> error_of(task<T> work) {
-    try {
-        co_await std::move(work);
-    } catch (const std::system_error& error) {
-        co_return error.code().value();
-    }
-    co_return 0;
 }
 
 /// Both ends of a connection to 10.0.0.1:80.

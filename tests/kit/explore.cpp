@@ -163,7 +163,7 @@ std::optional<std::uint64_t> detail::number_in_environment(const char* name) {
 
 exploration explore(const explore_options& options, const program& run) {
     explore_options own = options;
-    if (own.step_limit.count() < 1) throw std::invalid_argument{"belay: explore_options.step_limit must be at least a second"};
+    run_guard::check(own.step_limit);  // here, and not first in a child
     if (own.seeds == 0) own.seeds = number_in_environment("BELAY_SEEDS").value_or(usual_seeds);
     if (auto seed = number_in_environment("BELAY_SEED")) {
         own.sim.seed = *seed;

@@ -43,7 +43,7 @@ bool debugger_attached() {
 }  // namespace
 
 run_guard::run_guard(std::chrono::seconds step_limit) {
-    if (step_limit.count() < 1) throw std::invalid_argument{"belay: explore_options.step_limit must be at least a second"};
+    check(step_limit);
     watch_ = std::thread{[this, step_limit] { watch(step_limit); }};  // first: it may fail
     stack_t stack{};
     if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {  // for a stack that has overflowed
@@ -59,6 +59,10 @@ run_guard::run_guard(std::chrono::seconds step_limit) {
         ::sigaction(signals[i], theirs ? nullptr : &own, &before_[i]);
     }
     if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&tell);
+}
+
+void run_guard::check(std::chrono::seconds step_limit) {
+    if (step_limit.count() < 1) throw std::invalid_argument{"belay: explore_options.step_limit must be at least a second"};
 }
 
 run_guard::~run_guard() {

@@ -23,6 +23,8 @@ public:
     run_guard& operator=(const run_guard&) = delete;
     ~run_guard();
 
+    /// Throws std::invalid_argument for a limit that the constructor refuses.
+    static void check(std::chrono::seconds step_limit);
     /// A run begins. `place`: where it is stopped, or fails; 0: nowhere.
     static void begins(std::uint64_t seed, std::size_t place) noexcept;
     /// A step has ended, or something has happened between two runs.
