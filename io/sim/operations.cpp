@@ -65,7 +65,7 @@ void network::submit(io_operation& op) noexcept {
     const io_request& request = op.request;
     if (request.opcode == io_opcode::nop) return port.finish_later(op, 0);
     if (request.fd < 0) return port.finish_later(op, -EBADF);
-    if (request.fd < first_descriptor) {
+    if (!is_simulated(request.fd)) {
         outside_.push_back(&op);
         return sim_.set_lookout(this);
     }
