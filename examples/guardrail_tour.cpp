@@ -6,6 +6,7 @@
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
+#include <belay/sync/mutex.hpp>
 #include <belay/sync/sync_mutex.hpp>
 
 #include <unistd.h>
@@ -253,6 +254,25 @@ void deadlock(tour_guide& guide) {
     guide.finish();
 }
 
+// ---- 12: locks in two orders, which have not met yet -------------------------------------------------------------
+
+belay::task<> transfer(belay::mutex* from, belay::mutex* to) {
+    auto debit = co_await from->lock();
+    auto credit = co_await to->lock();
+}
+
+void lock_order(tour_guide& guide) {
+    guide.next("two locks in two orders");
+    auto options = tour_options(1);
+    options.guardrails = "all=log,stall=off,order=log";
+    belay::runtime runtime{options};
+    belay::mutex alice;
+    belay::mutex bob;
+    runtime.block_on(transfer(&alice, &bob));
+    runtime.block_on(transfer(&bob, &alice));
+    guide.finish();
+}
+
 }  // namespace
 
 int main() {
@@ -260,7 +280,7 @@ int main() {
     belay::guardrails::set_sink(guide);
     constexpr std::array stops{hog,           blocking_read,     lock_across_suspension,     leak,          lost_error,
                                never_awaited, borrowed_captures, any_lock_across_suspension, blocking_call, stop_ignored,
-                               deadlock};
+                               deadlock,      lock_order};
     for (auto* stop : stops) stop(*guide);
     std::printf("\n%d of %zu mistakes were caught\n", guide->found(), stops.size());
     belay::guardrails::set_sink(nullptr);

@@ -32,16 +32,18 @@ enum class guardrail : std::uint8_t {
     deadlock,                 ///< "deadlock": tasks that wait for each other and for nobody else
     fan_out,                  ///< "fanout": a scope without a limit has very many tasks
     pool_saturated,           ///< "pool": functions wait for long for a thread of a blocking pool
-    borrowed_captures         ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
+    borrowed_captures,        ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
+    lock_order                ///< "order": tasks take the same locks in different orders
 };
-inline constexpr std::size_t guardrail_count = 12;
+inline constexpr std::size_t guardrail_count = 13;
 
 /// The name in reports and metrics: "blocked_worker", ...
 std::string_view to_string(guardrail kind) noexcept;
 
 namespace guardrails {
 
-/// The word for it in a policy: "stall", "lock", "block", "stop", "cleanup", "leak", "error", "await", "deadlock", "fanout", "pool", "capture".
+/// The word for it in a policy: "stall", "lock", "block", "stop", "cleanup", "leak", "error", "await", "deadlock", "fanout", "pool", "capture",
+/// "order".
 std::string_view policy_word(guardrail kind) noexcept;
 
 /// What happens besides counting. `off` is not even looked for where there is a threshold, see parse_policy().

@@ -51,12 +51,26 @@ struct held_lock {
     detail::call_place callers;
 };
 
+/// A task took a lock while it held another one.
+struct order_step {
+    std::uint64_t task = 0;                               ///< 0: no task, but a thread
+    std::array<char, 48> name{};                          ///< of the task; zero-terminated, cut; empty when it has none
+    held_lock held;
+    held_lock taken;
+};
+
+/// Tasks that take locks in orders that do not fit together. One step whose two locks are the same: it takes a lock again that it holds.
+struct order_inversion {
+    task_snapshot task;  ///< who takes the first step; its id is 0 if it is a thread
+    std::vector<order_step> steps;  ///< each holds what the one before takes, and the first what the last takes
+};
+
 /// A task called a function of the C library that blocked its worker. Found by belay::guard.
 struct blocking_call {
     std::string_view function;
-    int fd = -1;                                          ///< what it waited for, or -1
+    int fd = -1;  ///< what it waited for, or -1
     std::chrono::nanoseconds elapsed{};
-    bool slept = false;                                   ///< the kernel put the thread to sleep
+    bool slept = false;  ///< the kernel put the thread to sleep
     detail::call_place callers;
 };
 
@@ -65,9 +79,9 @@ struct ignored_stop {
     std::string_view runtime;
     std::string_view scope;
     stop_reason why = stop_reason::none;
-    std::chrono::nanoseconds elapsed{};                   ///< since it was stopped
-    std::span<const task_snapshot> tasks;                 ///< some of those that are left
-    std::size_t total = 0;                                ///< all of them
+    std::chrono::nanoseconds elapsed{};  ///< since it was stopped
+    std::span<const task_snapshot> tasks;  ///< some of those that are left
+    std::size_t total = 0;  ///< all of them
 };
 
 /// A task that nothing but a stop can wake any more.
@@ -115,6 +129,9 @@ public:
     virtual void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept = 0;
     /// On the worker, when the task is back there. `task` is as it stood in the call.
     virtual void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept = 0;
+    /// Locks were taken in an order that deadlocks with orders seen before. On any thread of the runtime, when the task has gone back to its
+    /// worker, or while it waits for the lock.
+    virtual void order_inverted(const order_inversion& found) noexcept = 0;
     /// Tasks that were still alive when they had to be gone: at shutdown after the grace.
     virtual void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                               std::size_t total) noexcept = 0;

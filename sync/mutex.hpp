@@ -4,6 +4,7 @@
 //     auto guard = co_await state_mutex.lock();
 #pragma once
 
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/detail/lock_word.hpp>
 #include <belay/runtime/detail/wait_sources.hpp>
 #include <belay/runtime/task.hpp>
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <coroutine>
 #include <mutex>
+#include <source_location>
 #include <utility>
 
 namespace belay {
@@ -22,11 +24,11 @@ class mutex;
 class [[nodiscard]] mutex_guard {
 public:
     mutex_guard() = default;
-    mutex_guard(mutex_guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} { is_here(); }
+    mutex_guard(mutex_guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} { has_moved(); }
     mutex_guard& operator=(mutex_guard&& other) noexcept {
         std::swap(mutex_, other.mutex_);
-        is_here();
-        other.is_here();
+        has_moved();
+        other.has_moved();
         return *this;
     }
     ~mutex_guard() { unlock(); }
@@ -39,6 +41,7 @@ private:
     friend class mutex_awaiter;
     explicit mutex_guard(mutex& m) noexcept : mutex_{&m} { is_here(); }
     inline void is_here() const noexcept;
+    inline void has_moved() const noexcept;
     mutex* mutex_ = nullptr;
 };
 
@@ -66,7 +69,7 @@ public:
         }
         return true;
     }
-    mutex_guard await_resume() noexcept { return mutex_guard{*mutex_}; }
+    inline mutex_guard await_resume() noexcept;
 
     // ---- as an arm of select() ---------------------------------------------------------------------------------
     inline bool try_now() noexcept;
@@ -94,8 +97,11 @@ public:
     /// Awaitable: a guard.
     [[nodiscard]] mutex_awaiter lock() noexcept BELAY_LIFETIMEBOUND { return mutex_awaiter{*this}; }
     /// Never suspends; empty when it is locked.
-    [[nodiscard]] mutex_guard try_lock() noexcept BELAY_LIFETIMEBOUND {
-        return try_acquire() ? mutex_guard{*this} : mutex_guard{};
+    [[nodiscard]] mutex_guard try_lock(std::source_location at = std::source_location::current()) noexcept BELAY_LIFETIMEBOUND {
+        if (!try_acquire()) return {};
+        if (detail::watches_order()) [[unlikely]]
+            detail::order_locked(order_, this, at);
+        return mutex_guard{*this};
     }
 
 private:
@@ -126,6 +132,7 @@ private:
     std::atomic<const mutex_guard*> holder_{nullptr};  // for the search for deadlocks; null while it is handed over
     detail::spin_lock lock_;  // guards the queue, and some of the word's changes: see there
     detail::waiter_queue<detail::waiter> waiters_;
+    detail::order_tag order_;
 };
 
 void mutex_guard::unlock() noexcept {
@@ -133,11 +140,25 @@ void mutex_guard::unlock() noexcept {
     if (m == nullptr) return;
     if constexpr (detail::guarded)
         m->holder_.store(nullptr, std::memory_order_relaxed);  // published by release(), as below by whatever hands the guard on
+    if (m->order_.known()) [[unlikely]]
+        detail::order_unlocked(m->order_);
     m->release();
 }
 
 void mutex_guard::is_here() const noexcept {
     if (detail::guarded && mutex_ != nullptr) mutex_->holder_.store(this, std::memory_order_relaxed);
+}
+
+void mutex_guard::has_moved() const noexcept {
+    is_here();
+    if (mutex_ != nullptr && mutex_->order_.known()) [[unlikely]]
+        detail::order_moved(mutex_->order_, this);
+}
+
+mutex_guard mutex_awaiter::await_resume() noexcept {
+    if (detail::watches_order()) [[unlikely]]
+        detail::order_locked(mutex_->order_, mutex_, detail::await_site());
+    return mutex_guard{*mutex_};
 }
 
 void mutex_awaiter::waits_for(detail::wait_sources& out) {
@@ -148,6 +169,8 @@ void mutex_awaiter::waits_for(detail::wait_sources& out) {
 bool mutex_awaiter::try_now() noexcept { return mutex_->try_acquire(); }
 
 bool mutex_awaiter::await_ready() noexcept {
+    if (detail::watches_order()) [[unlikely]]
+        detail::order_taking(mutex_->order_, mutex_, detail::await_site());
     auto now = detail::next_pace();
     finished_ = now != detail::pace::stop && try_now();
     return finished_ && now == detail::pace::go;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 
 #include <mutex>
 #include <source_location>
@@ -27,12 +28,16 @@ public:
     sync_mutex& operator=(const sync_mutex&) = delete;
 
     void lock(std::source_location at = std::source_location::current()) {
-        mutex_.lock();
-        detail::this_thread_guards().add(this, at);
+        if (detail::watches_order()) [[unlikely]] {
+            lock_in_order(at);
+        } else {
+            mutex_.lock();
+        }
+        detail::this_thread_guards().add(this, at, order_);
     }
     [[nodiscard]] bool try_lock(std::source_location at = std::source_location::current()) {
         if (!mutex_.try_lock()) return false;
-        detail::this_thread_guards().add(this, at);
+        detail::this_thread_guards().add(this, at, order_);
         return true;
     }
     void unlock() {
@@ -41,7 +46,16 @@ public:
     }
 
 private:
+    [[gnu::noinline]] void lock_in_order(std::source_location at) {
+        detail::order_taking(order_, this, at);
+        detail::held_guards& here = detail::this_thread_guards();
+        here.taking = this;  // belay::guard sees the mutex inside, which has this address
+        mutex_.lock();
+        here.taking = nullptr;
+    }
+
     std::mutex mutex_;
+    detail::order_tag order_;
 };
 
 /// Holds a sync_mutex for a block. Neither copied nor moved.

@@ -14,14 +14,26 @@ using belay::guard::hooks;
 
 bool holds(int result) noexcept { return result == 0 || result == EOWNERDEAD; }
 
+enum class wait : bool { may, must_not };  // what the caller had asked for: one that only tries keeps to no order
+
 /// `top` is not null.
-[[gnu::always_inline]] inline int note(const belay::detail::guard_hooks* h, const void* top, int result,
-                                       const void* lock) noexcept {
+[[gnu::always_inline]] inline int note(const belay::detail::guard_hooks* h, const void* top, int result, const void* lock,
+                                       wait allowed = wait::must_not) noexcept {
     if (!holds(result)) return result;
     belay::detail::call_place place;
     belay::guard::walk(__builtin_frame_address(0), top, place);
+    if (allowed == wait::may && h->holds_another(lock)) h->taking(lock, place);
     h->locked(lock, place);
     return result;
+}
+/// Before a call that may wait for the lock.
+[[gnu::always_inline]] inline void announce(const void* lock) noexcept {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    if (top == nullptr || !h->holds_another(lock)) return;
+    belay::detail::call_place place;
+    belay::guard::walk(__builtin_frame_address(0), top, place);
+    h->taking(lock, place);
 }
 [[gnu::always_inline]] inline int noted(int result, const void* lock) noexcept {
     const auto* h = hooks();
@@ -45,14 +57,17 @@ BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
     // Without the wait, which is the rule, it is no call that blocks. A sanitizer, though, must see what was called.
     if (BELAY_INTERCEPTED(pthread_mutex_lock) == nullptr) {
         int result = next_pthread_mutex_trylock()(m);
-        if (result != EBUSY) return note(h, top, result, m);
+        if (result != EBUSY) return note(h, top, result, m, wait::may);
     }
+    announce(m);
     return note(h, top, belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
 }
 BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
+    announce(m);
     return noted(belay::guard::observe("pthread_mutex_timedlock", -1, next_pthread_mutex_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_clocklock, (pthread_mutex_t * m, clockid_t clock, const timespec* until), noexcept) {
+    announce(m);
     return noted(belay::guard::observe("pthread_mutex_clocklock", -1, next_pthread_mutex_clocklock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
@@ -64,6 +79,7 @@ BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
     return noted(belay::guard::observe("pthread_rwlock_rdlock", -1, next_pthread_rwlock_rdlock(), m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
+    announce(m);
     return noted(belay::guard::observe("pthread_rwlock_wrlock", -1, next_pthread_rwlock_wrlock(), m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * m), noexcept) {
@@ -76,12 +92,14 @@ BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timesp
     return noted(belay::guard::observe("pthread_rwlock_timedrdlock", -1, next_pthread_rwlock_timedrdlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
+    announce(m);
     return noted(belay::guard::observe("pthread_rwlock_timedwrlock", -1, next_pthread_rwlock_timedwrlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
     return noted(belay::guard::observe("pthread_rwlock_clockrdlock", -1, next_pthread_rwlock_clockrdlock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
+    announce(m);
     return noted(belay::guard::observe("pthread_rwlock_clockwrlock", -1, next_pthread_rwlock_clockwrlock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_unlock, (pthread_rwlock_t * m), noexcept) {
@@ -90,6 +108,7 @@ BELAY_GUARD(int, pthread_rwlock_unlock, (pthread_rwlock_t * m), noexcept) {
 }
 
 BELAY_GUARD(int, pthread_spin_lock, (pthread_spinlock_t * m), noexcept) {
+    announce(const_cast<const int*>(m));
     return noted(next_pthread_spin_lock()(m), const_cast<const int*>(m));
 }
 BELAY_GUARD(int, pthread_spin_trylock, (pthread_spinlock_t * m), noexcept) {
@@ -100,9 +119,13 @@ BELAY_GUARD(int, pthread_spin_unlock, (pthread_spinlock_t * m), noexcept) {
     return next_pthread_spin_unlock()(m);
 }
 
-BELAY_GUARD(int, mtx_lock, (mtx_t * m), ) { return noted(belay::guard::observe("mtx_lock", -1, next_mtx_lock(), m), m); }
+BELAY_GUARD(int, mtx_lock, (mtx_t * m), ) {
+    announce(m);
+    return noted(belay::guard::observe("mtx_lock", -1, next_mtx_lock(), m), m);
+}
 BELAY_GUARD(int, mtx_trylock, (mtx_t * m), ) { return noted(next_mtx_trylock()(m), m); }
 BELAY_GUARD(int, mtx_timedlock, (mtx_t * m, const timespec* until), ) {
+    announce(m);
     return noted(belay::guard::observe("mtx_timedlock", -1, next_mtx_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, mtx_unlock, (mtx_t * m), ) {

@@ -17,12 +17,6 @@ namespace {
 constexpr std::size_t tasks_shown = 16;
 constexpr int nested_shown = 4;
 
-std::string address_text(const void* address) {
-    std::array<char, 24> text{};
-    std::snprintf(text.data(), text.size(), "%p", address);
-    return text.data();
-}
-
 std::string counted(std::size_t n, const char* one, const char* many) { return std::to_string(n) + " " + (n == 1 ? one : many); }
 
 void add_nested(std::string& text, const std::exception& error, int depth) {
@@ -35,17 +29,6 @@ void add_nested(std::string& text, const std::exception& error, int depth) {
     } catch (...) {
         text += "; because of an exception of another type";
     }
-}
-
-// As far as the task's own code goes: below it is the executor.
-report_stack callers_text(std::string title, const call_place& callers) {
-    report_stack result{report_stack::shape::native, std::move(title), {}};
-    for (std::uint32_t i = 0; i < callers.depth; ++i) {
-        auto frame = symbolise(callers.callers[i]);
-        if (frame.function.starts_with("belay::detail::worker::")) break;
-        result.frames.push_back(std::move(frame));
-    }
-    return result;
 }
 
 wait_family family_of(const blocking_call& call) noexcept {
@@ -85,6 +68,23 @@ std::string holders_text(const stuck_task& stuck) {
 }
 
 }  // namespace
+
+std::string address_text(const void* address) {
+    std::array<char, 24> text{};
+    std::snprintf(text.data(), text.size(), "%p", address);
+    return text.data();
+}
+
+// As far as the task's own code goes: below it is the executor.
+report_stack callers_text(std::string title, const call_place& callers) {
+    report_stack result{report_stack::shape::native, std::move(title), {}};
+    for (std::uint32_t i = 0; i < callers.depth; ++i) {
+        auto frame = symbolise(callers.callers[i]);
+        if (frame.function.starts_with("belay::detail::worker::")) break;
+        result.frames.push_back(std::move(frame));
+    }
+    return result;
+}
 
 std::string error_text(const std::exception_ptr& error) {
     if (!error) return "no exception";

@@ -14,6 +14,7 @@
 namespace belay::detail {
 
 report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks);
+report describe_inversion(const order_inversion& found);
 report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold);
 report describe_ignored_stop(const ignored_stop& stop);
 report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace);
@@ -24,6 +25,11 @@ report describe_leak(std::string_view runtime, std::string_view where, std::span
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
 report describe_never_awaited(std::source_location made);
 report describe_borrowed_captures(std::source_location made, std::source_location spawned);
+
+/// Where a call came from, as far as the task's own code goes.
+report_stack callers_text(std::string title, const call_place& callers);
+/// "0x7ffc0d2a31f0".
+std::string address_text(const void* address);
 
 /// "std::system_error: connect: Connection refused", nested exceptions included.
 std::string error_text(const std::exception_ptr& error);

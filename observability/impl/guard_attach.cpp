@@ -3,6 +3,7 @@
 #include <belay/observability/impl/allow_registry.hpp>
 #include <belay/runtime/detail/guard_hooks.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/detail/worker.hpp>
 
 #include <dlfcn.h>
@@ -35,7 +36,8 @@ void called(const guarded_call& call) noexcept {
     if (!this_thread_is_allowed()) this_worker()->note_call(call);
 }
 
-constexpr guard_hooks table{guard_abi, &inside, &here, &locked, &unlocked, &called, &shortest_call_ns};
+constexpr guard_hooks table{guard_abi, &inside,   &here,   &order_matters,   &order_taking,
+                            &locked,   &unlocked, &called, &shortest_call_ns};
 
 bool attach() noexcept {
     auto* attach_to = &belay_guard_attach;

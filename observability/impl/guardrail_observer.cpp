@@ -8,6 +8,7 @@
 #include <belay/observability/impl/stall_report.hpp>
 #include <belay/observability/impl/suppressions.hpp>
 #include <belay/observability/impl/symbols.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
 #include <algorithm>
@@ -154,6 +155,17 @@ void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
           [&] { return describe_ignored_stop(stop); });
 }
 
+void guardrail_observer::order_inverted(const order_inversion& found) noexcept {
+    place_hash place;
+    for (const order_step& step : found.steps) {
+        for (const held_lock* lock : {&step.held, &step.taken}) {
+            place.add(lock->site);
+            add_callers(place, lock->callers);
+        }
+    }
+    raise(guardrail::lock_order, place.value(), innermost(found.task), [&] { return describe_inversion(found); });
+}
+
 void guardrail_observer::deadlocked(const deadlock& found) noexcept {
     place_hash place;
     for (const auto& stuck : found.tasks) {
@@ -218,6 +230,7 @@ std::shared_ptr<observer> make_observer(std::string_view runtime, std::string_vi
     auto effective = guardrails::effective_policy(policy);
     detail::load_suppressions_once();
     detail::attach_guard(effective);
+    if (effective[guardrail::lock_order].then != guardrails::action::off) detail::watch_order();
     detail::announce_once();
     return std::make_shared<detail::guardrail_observer>(std::string{runtime}, effective);
 }

@@ -18,6 +18,7 @@ public:
     void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept override;
     void worker_stalled(const worker_stall& stall) noexcept override;
     void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept override;
+    void order_inverted(const order_inversion& found) noexcept override;
     void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                       std::size_t total) noexcept override;
     void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;

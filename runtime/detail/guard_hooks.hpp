@@ -9,7 +9,7 @@
 
 namespace belay::detail {
 
-inline constexpr std::uint32_t guard_abi = 1;
+inline constexpr std::uint32_t guard_abi = 2;
 
 /// What the calling thread does.
 struct task_context {
@@ -33,6 +33,9 @@ struct guard_hooks {
     /// here().stack_top, which is all that a lock asks for.
     const void* (*inside)() noexcept = nullptr;
     task_context (*here)() noexcept = nullptr;
+    /// Of a lock that will be waited for if it has to be: whether taking() is of interest, and if so, before the wait.
+    bool (*holds_another)(const void* lock) noexcept = nullptr;
+    void (*taking)(const void* lock, const call_place& place) noexcept = nullptr;
     void (*locked)(const void* lock, const call_place& place) noexcept = nullptr;
     void (*unlocked)(const void* lock) noexcept = nullptr;
     /// Keeps it for when the task comes back to its worker: the call may have been made under, or have returned with, any lock.

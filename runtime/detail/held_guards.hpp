@@ -10,8 +10,11 @@
 
 namespace belay::detail {
 
+class order_tag;
+
 struct held_guard {
     const void* lock = nullptr;
+    const order_tag* tag = nullptr;  // null: a lock of the C library
     std::source_location site;  // without a line when only the callers are known
     call_place callers;
 };
@@ -24,25 +27,31 @@ struct held_guards {
     std::uint32_t known = 0;  // of them, those with an entry
     std::uint32_t calls = 0;  // blocking calls of this poll, which the worker keeps
     std::uint32_t own_code = 0;  // depth of own_code: belay itself locks and calls
+    std::uint32_t findings = 0;  // inversions of locks in this poll, which lock_order keeps
+    bool ordering = false;  // the thread is inside lock_order
+    const void* taking = nullptr;  // a sync_mutex, whose own lock is not taken for one of the program's
     held_guard entries[capacity];
 
     void add(const void* lock, const call_place& callers) noexcept {
         held_guard* entry = next();
         if (entry == nullptr) return;
         entry->lock = lock;
+        entry->tag = nullptr;
         entry->site = {};
         entry->callers.depth = callers.depth;
         std::copy_n(callers.callers.begin(), callers.depth, entry->callers.callers.begin());
     }
-    void add(const void* lock, std::source_location site) noexcept {
+    void add(const void* lock, std::source_location site, const order_tag& tag) noexcept {
         // belay::guard was there before: it saw the lock inside the sync_mutex, which has the same address.
         if (known > 0 && entries[known - 1].lock == lock && entries[known - 1].site.line() == 0) {
             entries[known - 1].site = site;
+            entries[known - 1].tag = &tag;
             return;
         }
         held_guard* entry = next();
         if (entry == nullptr) return;
         entry->lock = lock;
+        entry->tag = &tag;
         entry->site = site;
         entry->callers.depth = 0;
     }
@@ -66,7 +75,7 @@ private:
 };
 
 /// What is to be said once the task is back.
-[[nodiscard]] inline bool anything(const held_guards& here) noexcept { return (here.count | here.calls) != 0; }
+[[nodiscard]] inline bool anything(const held_guards& here) noexcept { return (here.count | here.calls | here.findings) != 0; }
 
 /// The calling thread's list. Not inlined: a coroutine must not keep a thread-local address across a suspension.
 held_guards& this_thread_guards() noexcept;

@@ -2,6 +2,7 @@
 
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/detail/overdue_stop.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/time_slice.hpp>
@@ -164,6 +165,7 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     look_at_stops(now);
     pools_.look(now);
     deadlocks_.look_busy(now);
+    report_orders(core_);  // of a worker that waits for the very lock
     bool busy = false;
     bool neighbour_polls = false;
     auto count = static_cast<unsigned>(core_.workers.size());

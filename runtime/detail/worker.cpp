@@ -2,6 +2,7 @@
 
 #include <belay/runtime/detail/guarded.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/observer.hpp>
 #include <belay/runtime/task.hpp>
@@ -327,6 +328,7 @@ void worker::report_guards(record* rec) noexcept {
         core_.watcher->blocking_called(calls_[i].task,
                                        {call.function, call.fd, std::chrono::nanoseconds{call.ns}, call.slept, call.place});
     }
+    if (std::exchange(held.findings, 0) != 0) report_orders(core_);
     if (held.count == 0) return;
     task_snapshot snapshot;
     if (rec != nullptr) snapshot_unpinned(rec, snapshot);  // it may run on another worker already

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -223,6 +224,89 @@ TEST(GuardLocks, WhatNoTaskHoldsIsSilent) {
         co_await yield();
     });
     EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+// ---- the order of locks ------------------------------------------------------------------------------------------
+
+std::mutex first_of_all;
+std::shared_mutex second_of_all;
+
+/// What is reported of two tasks, one after the other.
+template <class F, class G>
+std::vector<report> orders_of(F one, G other) {
+    test::captured_reports captured;
+    {
+        runtime rt{with_policy("all=log,stall=off,block=off", 1)};
+        for (auto work : {std::function<void()>{one}, std::function<void()>{other}}) {
+            rt.block_on([&]() -> task<> {
+                work();
+                co_return;
+            });
+        }
+    }
+    return captured.sink->of(guardrail::lock_order);
+}
+
+TEST(GuardLocks, GlobalLocksInTwoOrdersAreReported) {
+    auto line = std::source_location::current().line() + 4;
+    auto reports = orders_of(
+        [] {
+            std::scoped_lock outer{first_of_all};
+            std::scoped_lock inner{second_of_all};
+        },
+        [] {
+            std::shared_lock outer{second_of_all};
+            std::scoped_lock inner{first_of_all};
+        });
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    EXPECT_NE(reports[0].to_text().find(test::place(line)), std::string::npos) << reports[0].to_text();
+}
+
+TEST(GuardLocks, SharedLocksDoNotWaitForEachOther) {
+    static std::shared_mutex other;
+    auto reports = orders_of(
+        [] {
+            std::shared_lock outer{second_of_all};
+            std::shared_lock inner{other};
+        },
+        [] {
+            std::shared_lock outer{other};
+            std::shared_lock inner{second_of_all};
+        });
+    EXPECT_EQ(reports.size(), 0U);
+}
+
+TEST(GuardLocks, OfALockThatCanBeDestroyedNobodyKnowsTheOrder) {
+    struct pair {
+        std::mutex a;
+        std::mutex b;
+    };
+    auto heap = std::make_unique<pair>();
+    auto reports = orders_of(
+        [&] {
+            std::scoped_lock outer{heap->a};
+            std::scoped_lock inner{heap->b};
+        },
+        [&] {
+            std::scoped_lock outer{heap->b};
+            std::scoped_lock inner{heap->a};
+        });
+    EXPECT_EQ(reports.size(), 0U);
+}
+
+TEST(GuardLocks, AGlobalSyncMutexIsOneLockAndNotTwo) {
+    static sync_mutex ours;
+    auto reports = orders_of(
+        [] {
+            sync_lock outer{ours};
+            std::scoped_lock inner{first_of_all};
+        },
+        [] {
+            std::scoped_lock outer{first_of_all};
+            sync_lock inner{ours};
+        });
+    EXPECT_EQ(reports.size(), 1U);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
     EXPECT_EQ(
         refusal_of("stal=log"),
-        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, all");
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, order, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
@@ -105,6 +105,7 @@ TEST(GuardrailPolicy, WhatMayBeRightNeverPanicsByDefault) {
     for (auto kind :
          {guardrail::lost_error, guardrail::deadlock, guardrail::cleanup_overrun, guardrail::fan_out, guardrail::pool_saturated})
         EXPECT_EQ(guardrails::default_policy()[kind].then, action::log);
+    EXPECT_NE(guardrails::default_policy()[guardrail::lock_order].then, action::panic);
     EXPECT_GE(guardrails::default_policy()[guardrail::blocked_worker].threshold, 50ms);
 }
 

@@ -138,6 +138,7 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     observer->deadlocked({"test", {&stuck, 1}, 1, 0});
     observer->fanned_out("imports", 10'000, std::source_location::current());
     observer->pool_saturated({"disks", 1, 1, 2s, task});
+    observer->order_inverted({task, {{1, {}, lock, {&stuck, std::source_location::current(), {}}}}});
     ASSERT_EQ(captured.sink->written(), guardrail_count - 1);
     for (std::size_t i = 1; i < guardrail_count; ++i) {
         auto reports = captured.sink->of(static_cast<guardrail>(i));

@@ -1,5 +1,6 @@
 // reports deadlock
 // policy deadlock=log:20ms
+// also lock-order
 // A function that locks calls another one that locks the same mutex.
 #include <belay/belay.hpp>
 

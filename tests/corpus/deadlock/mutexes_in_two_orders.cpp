@@ -1,5 +1,6 @@
 // reports deadlock
 // policy deadlock=log:20ms
+// also lock-order
 // Two transfers in opposite directions lock their accounts in opposite orders.
 #include <belay/belay.hpp>
 
