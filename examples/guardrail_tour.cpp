@@ -265,11 +265,13 @@ void lock_order(tour_guide& guide) {
     guide.next("two locks in two orders");
     auto options = tour_options(1);
     options.guardrails = "all=log,stall=off,order=log";
-    belay::runtime runtime{options};
     belay::mutex alice;
     belay::mutex bob;
-    runtime.block_on(transfer(&alice, &bob));
-    runtime.block_on(transfer(&bob, &alice));
+    {
+        belay::runtime runtime{options};
+        runtime.block_on(transfer(&alice, &bob));
+        runtime.block_on(transfer(&bob, &alice));
+    }  // it is reported when the task is back at its worker
     guide.finish();
 }
 

@@ -152,7 +152,7 @@ void mutex_guard::is_here() const noexcept {
 void mutex_guard::has_moved() const noexcept {
     is_here();
     if (mutex_ != nullptr && mutex_->order_.known()) [[unlikely]]
-        detail::order_moved(mutex_->order_, this);
+        detail::order_unlocked(mutex_->order_);
 }
 
 mutex_guard mutex_awaiter::await_resume() noexcept {

@@ -14,16 +14,17 @@ using belay::guard::hooks;
 
 bool holds(int result) noexcept { return result == 0 || result == EOWNERDEAD; }
 
-enum class wait : bool { may, must_not };  // what the caller had asked for: one that only tries keeps to no order
+enum class wait : bool { may, must_not };  // what the caller had asked for: one that gives up keeps to no order
+enum class share : bool { no, yes };
 
 /// `top` is not null.
 [[gnu::always_inline]] inline int note(const belay::detail::guard_hooks* h, const void* top, int result, const void* lock,
-                                       wait allowed = wait::must_not) noexcept {
+                                       wait allowed = wait::must_not, share with = share::no) noexcept {
     if (!holds(result)) return result;
     belay::detail::call_place place;
     belay::guard::walk(__builtin_frame_address(0), top, place);
     if (allowed == wait::may && h->holds_another(lock)) h->taking(lock, place);
-    h->locked(lock, place);
+    h->locked(lock, place, with == share::yes);
     return result;
 }
 /// Before a call that may wait for the lock.
@@ -35,10 +36,10 @@ enum class wait : bool { may, must_not };  // what the caller had asked for: one
     belay::guard::walk(__builtin_frame_address(0), top, place);
     h->taking(lock, place);
 }
-[[gnu::always_inline]] inline int noted(int result, const void* lock) noexcept {
+[[gnu::always_inline]] inline int noted(int result, const void* lock, share with = share::no) noexcept {
     const auto* h = hooks();
     const void* top = belay::guard::inside(h);
-    return top == nullptr ? result : note(h, top, result, lock);
+    return top == nullptr ? result : note(h, top, result, lock, wait::must_not, with);
 }
 
 inline void forget(const void* lock) noexcept {
@@ -63,11 +64,9 @@ BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
     return note(h, top, belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
 }
 BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
-    announce(m);
     return noted(belay::guard::observe("pthread_mutex_timedlock", -1, next_pthread_mutex_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_clocklock, (pthread_mutex_t * m, clockid_t clock, const timespec* until), noexcept) {
-    announce(m);
     return noted(belay::guard::observe("pthread_mutex_clocklock", -1, next_pthread_mutex_clocklock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
@@ -76,30 +75,30 @@ BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
 }
 
 BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_rdlock", -1, next_pthread_rwlock_rdlock(), m), m);
+    return noted(belay::guard::observe("pthread_rwlock_rdlock", -1, next_pthread_rwlock_rdlock(), m), m, share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
     announce(m);
     return noted(belay::guard::observe("pthread_rwlock_wrlock", -1, next_pthread_rwlock_wrlock(), m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * m), noexcept) {
-    return noted(next_pthread_rwlock_tryrdlock()(m), m);
+    return noted(next_pthread_rwlock_tryrdlock()(m), m, share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_trywrlock()(m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_timedrdlock", -1, next_pthread_rwlock_timedrdlock(), m, until), m);
+    return noted(belay::guard::observe("pthread_rwlock_timedrdlock", -1, next_pthread_rwlock_timedrdlock(), m, until), m,
+                 share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
-    announce(m);
     return noted(belay::guard::observe("pthread_rwlock_timedwrlock", -1, next_pthread_rwlock_timedwrlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_clockrdlock", -1, next_pthread_rwlock_clockrdlock(), m, clock, until), m);
+    return noted(belay::guard::observe("pthread_rwlock_clockrdlock", -1, next_pthread_rwlock_clockrdlock(), m, clock, until), m,
+                 share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
-    announce(m);
     return noted(belay::guard::observe("pthread_rwlock_clockwrlock", -1, next_pthread_rwlock_clockwrlock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_unlock, (pthread_rwlock_t * m), noexcept) {
@@ -125,7 +124,6 @@ BELAY_GUARD(int, mtx_lock, (mtx_t * m), ) {
 }
 BELAY_GUARD(int, mtx_trylock, (mtx_t * m), ) { return noted(next_mtx_trylock()(m), m); }
 BELAY_GUARD(int, mtx_timedlock, (mtx_t * m, const timespec* until), ) {
-    announce(m);
     return noted(belay::guard::observe("mtx_timedlock", -1, next_mtx_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, mtx_unlock, (mtx_t * m), ) {

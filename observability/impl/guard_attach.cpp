@@ -30,7 +30,7 @@ task_context here() noexcept {
     return {top, w->first_poll + w->epoch(), w->in_place() || this_thread_guards().own_code != 0};
 }
 
-void locked(const void* lock, const call_place& place) noexcept { this_thread_guards().add(lock, place); }
+void locked(const void* lock, const call_place& place, bool shared) noexcept { this_thread_guards().add(lock, place, shared); }
 void unlocked(const void* lock) noexcept { this_thread_guards().remove(lock); }
 void called(const guarded_call& call) noexcept {
     if (!this_thread_is_allowed()) this_worker()->note_call(call);

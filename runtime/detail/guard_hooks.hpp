@@ -36,7 +36,7 @@ struct guard_hooks {
     /// Of a lock that will be waited for if it has to be: whether taking() is of interest, and if so, before the wait.
     bool (*holds_another)(const void* lock) noexcept = nullptr;
     void (*taking)(const void* lock, const call_place& place) noexcept = nullptr;
-    void (*locked)(const void* lock, const call_place& place) noexcept = nullptr;
+    void (*locked)(const void* lock, const call_place& place, bool shared) noexcept = nullptr;
     void (*unlocked)(const void* lock) noexcept = nullptr;
     /// Keeps it for when the task comes back to its worker: the call may have been made under, or have returned with, any lock.
     void (*called)(const guarded_call& call) noexcept = nullptr;

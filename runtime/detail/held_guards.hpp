@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <source_location>
+#include <utility>
 
 namespace belay::detail {
 
@@ -15,6 +16,7 @@ class order_tag;
 struct held_guard {
     const void* lock = nullptr;
     const order_tag* tag = nullptr;  // null: a lock of the C library
+    bool shared = false;  // with other readers
     std::source_location site;  // without a line when only the callers are known
     call_place callers;
 };
@@ -32,11 +34,12 @@ struct held_guards {
     const void* taking = nullptr;  // a sync_mutex, whose own lock is not taken for one of the program's
     held_guard entries[capacity];
 
-    void add(const void* lock, const call_place& callers) noexcept {
+    void add(const void* lock, const call_place& callers, bool shared) noexcept {
         held_guard* entry = next();
         if (entry == nullptr) return;
         entry->lock = lock;
         entry->tag = nullptr;
+        entry->shared = shared;
         entry->site = {};
         entry->callers.depth = callers.depth;
         std::copy_n(callers.callers.begin(), callers.depth, entry->callers.callers.begin());
@@ -52,6 +55,7 @@ struct held_guards {
         if (entry == nullptr) return;
         entry->lock = lock;
         entry->tag = &tag;
+        entry->shared = false;
         entry->site = site;
         entry->callers.depth = 0;
     }
@@ -66,6 +70,22 @@ struct held_guards {
         if (count > known) --count;  // one of those without an entry; otherwise it was reported and forgotten
     }
     void forget() noexcept { count = known = 0; }
+
+    /// For a runtime that is driven inside of a task of another one: what that has is kept in `outer`. Entries are copied if there are any.
+    void set_aside(held_guards& outer) noexcept {
+        if (count != 0) outer = *this;
+        outer.count = std::exchange(count, 0);
+        outer.known = std::exchange(known, 0);
+        outer.calls = std::exchange(calls, 0);
+        outer.findings = std::exchange(findings, 0);
+    }
+    void take_back(const held_guards& outer) noexcept {
+        count = outer.count;
+        known = outer.known;
+        calls = outer.calls;
+        findings = outer.findings;
+        std::copy_n(outer.entries, known, entries);
+    }
 
 private:
     held_guard* next() noexcept {

@@ -108,11 +108,7 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
 void host_turn::become_worker() noexcept {
     outer_ = set_this_worker(&worker_);
     held_guards& held = this_thread_guards();
-    outer_guards_.count = held.count;
-    if (held.count != 0) {
-        outer_guards_ = held;
-        held.forget();
-    }
+    held.set_aside(outer_guards_);
     worker_.port_->bind_owner();
     last_ = core_.stopping();  // after the shutdown: it was not in the idle set, and nothing runs
     if (last_) return;
@@ -128,7 +124,7 @@ void host_turn::become_worker() noexcept {
 host_turn::~host_turn() {
     end();
     set_this_worker(outer_);
-    if (outer_guards_.count != 0) this_thread_guards() = outer_guards_;
+    this_thread_guards().take_back(outer_guards_);
     core_.driven_.store(false, std::memory_order_release);
 }
 

@@ -1,7 +1,7 @@
 #include <belay/runtime/detail/lock_order.hpp>
 
+#include <belay/runtime/detail/arch.hpp>
 #include <belay/runtime/detail/core.hpp>
-#include <belay/runtime/detail/frame_pool.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/order_graph.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
@@ -10,6 +10,7 @@
 #include <belay/runtime/observer.hpp>
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <array>
@@ -43,16 +44,19 @@ record* current_record() noexcept {
 /// Who takes a lock: two branches of one task are two, since they wait for each other. Not 0.
 std::uint64_t identity(const record* rec, const held_guards& thread) noexcept {
     auto at = reinterpret_cast<std::uintptr_t>(rec != nullptr ? static_cast<const void*>(rec) : &thread);
-    return (static_cast<std::uint64_t>(at) ^ ((rec != nullptr ? rec->id : 0) << 48U)) | 1U;
+    return (at ^ (rec != nullptr ? rec->id : 0) * 0x9e3779b97f4a7c15U) | 1U;
 }
 
 /// A thread comes here from inside the C library's locks, which an allocation here may take again.
 class once_per_thread {
 public:
-    explicit once_per_thread(held_guards& here) noexcept : here_{here}, mine_{!std::exchange(here.ordering, true)} {}
+    explicit once_per_thread(held_guards& here) noexcept : here_{here}, mine_{!std::exchange(here.ordering, true)} {
+        ++here_.own_code;
+    }
     once_per_thread(const once_per_thread&) = delete;
     once_per_thread& operator=(const once_per_thread&) = delete;
     ~once_per_thread() {
+        --here_.own_code;
         if (mine_) here_.ordering = false;
     }
     explicit operator bool() const noexcept { return mine_; }
@@ -66,8 +70,7 @@ private:
 struct async_lock {
     const order_tag* tag = nullptr;
     held_lock place;
-    std::uint64_t task = 0;  // another one may have the record by now, if the guard is somewhere else
-    const void* guard = nullptr;  // where it was moved to
+    std::uint64_t task = 0;  // another one may have the record by now, if the guard is on the heap
 };
 
 /// How many asynchronous locks are held by tasks whose records have this hash: 0 says that a task has none.
@@ -83,20 +86,30 @@ constinit std::atomic<bool> any_found{false};
 
 class order_book {
 public:
-    /// Of the process, for ever: locks are destroyed after main().
-    static order_book& get() noexcept {
-        static auto* the_one = new order_book;
-        return *the_one;
+    /// Of the process, for ever: locks are destroyed after main(). There is one once watches_order().
+    static order_book& get() noexcept { return *the_one; }
+    static void make() {
+        static std::once_flag once;
+        std::call_once(once, [] {
+            the_one = new order_book;
+            // A child has the thread that forked, and no other one that could give the lock back.
+            ::pthread_atfork([] { get().lock_.lock(); }, [] { get().lock_.unlock(); }, [] { get().lock_.unlock(); });
+        });
     }
 
+    /// The thread may be inside its allocator, and hold the lock that the one in here waits for: nobody is waited for for long.
     void take(order_tag* tag, const held_lock& taken, record* rec, held_guards& here) {
-        std::scoped_lock guard(lock_);
+        std::unique_lock guard(lock_, std::defer_lock);
+        for (int tries = 0; !guard.try_lock(); ++tries) {
+            if (tries == most_tries) return;
+            cpu_relax();
+        }
         std::array<held, held_guards::capacity + most_async> all;
         std::size_t count = 0;
         for (std::uint32_t i = 0; i < here.known; ++i) {
             const held_guard& g = here.entries[i];
             node id = g.tag != nullptr ? node_of(*g.tag) : node_of(g.lock);
-            if (id != 0) all[count++] = {id, {g.lock, g.site, g.callers}};
+            if (id != 0) all[count++] = {id, {g.lock, g.site, g.callers}, g.shared};
         }
         if (rec != nullptr) count += add_async(*rec, std::span{all}.subspan(count));
         if (count == 0) return;
@@ -119,7 +132,7 @@ public:
             std::array<node, held_guards::capacity + most_async> gates;
             std::size_t gate_count = 0;
             for (std::size_t j = 0; j < count; ++j)
-                if (j != i) gates[gate_count++] = all[j].id;
+                if (j != i && !all[j].shared) gates[gate_count++] = all[j].id;
             step.held = all[i].place;
             auto cycle = graph_.note(all[i].id, to, identity(rec, here), std::span{gates}.first(gate_count), step);
             if (cycle.empty()) continue;
@@ -130,38 +143,20 @@ public:
 
     void locked(order_tag& tag, const held_lock& place, record& rec) {
         std::scoped_lock guard(lock_);
-        node id = node_of(tag);
-        holders_.insert_or_assign(id, &rec);
-        try {
-            held_[&rec].push_back({&tag, place, rec.id, nullptr});
-        } catch (...) {
-            holders_.erase(id);
-            throw;
-        }
+        if (node_of(tag) == 0) return;
+        held_[&rec].push_back({&tag, place, rec.id});
+        tag.holder_ = &rec;
         hint_of(&rec).fetch_add(1, std::memory_order_relaxed);  // read by this task: its own order is enough
-    }
-
-    void moved(order_tag& tag, const void* to, record* rec) {
-        std::scoped_lock guard(lock_);
-        async_lock taken;
-        if (!remove(tag, taken) || rec == nullptr) return;
-        taken.guard = to;
-        taken.task = rec->id;
-        holders_.insert_or_assign(node_of(tag), rec);
-        held_[rec].push_back(taken);
-        hint_of(rec).fetch_add(1, std::memory_order_relaxed);
     }
 
     void unlocked(order_tag& tag) noexcept {
         std::scoped_lock guard(lock_);
-        async_lock ignored;
-        remove(tag, ignored);
+        remove(tag);
     }
 
     void destroyed(order_tag& tag) noexcept {
         std::scoped_lock guard(lock_);
-        async_lock ignored;
-        remove(tag, ignored);
+        remove(tag);
         graph_.remove(tag.node_.load(std::memory_order_relaxed));
     }
 
@@ -188,9 +183,11 @@ private:
     using node = order_graph::node;
     static constexpr std::size_t most_async = 16;
     static constexpr std::size_t most_found = 16;  // that nobody has reported yet
+    static constexpr int most_tries = 2'000;
     struct held {
         node id = 0;
         held_lock place;
+        bool shared = false;  // with others: it keeps them from nothing
     };
 
     node node_of(const order_tag& tag) {
@@ -200,9 +197,9 @@ private:
     }
     /// 0: it cannot be followed.
     node node_of(const void* lock) {
+        if (!is_never_destroyed(lock)) return 0;
         auto known = library_locks_.find(lock);
-        if (known != library_locks_.end()) return known->second;
-        return is_never_destroyed(lock) ? library_locks_.emplace(lock, graph_.add()).first->second : 0;
+        return known != library_locks_.end() ? known->second : library_locks_.emplace(lock, graph_.add()).first->second;
     }
 
     std::size_t add_async(const record& rec, std::span<held> to) {
@@ -211,33 +208,18 @@ private:
         std::size_t count = 0;
         for (const async_lock& l : at->second) {
             if (count == to.size() || count == most_async) break;
-            // A guard that was moved may be with another task by now: it counts where it lies in a frame of this one.
-            if (l.task == rec.id && (l.guard == nullptr || in_frames(rec, l.guard))) to[count++] = {node_of(*l.tag), l.place};
+            if (l.task == rec.id) to[count++] = {node_of(*l.tag), l.place, false};
         }
         return count;
     }
 
-    bool in_frames(const record& rec, const void* object) {
-        if (frames_.outdated()) frames_ = pool_map{};
-        auto at = reinterpret_cast<std::uintptr_t>(object);
-        for (promise_base* frame = rec.leaf; frame != nullptr; frame = frame->parent) {
-            const void* begin = frame->handle().address();
-            if (at - reinterpret_cast<std::uintptr_t>(begin) < frames_.extent(begin)) return true;
-        }
-        return false;
-    }
-
-    bool remove(const order_tag& tag, async_lock& out) noexcept {
-        auto holder = holders_.find(tag.node_.load(std::memory_order_relaxed));
-        if (holder == holders_.end()) return false;
-        auto list = held_.find(holder->second);
-        auto at = std::ranges::find(list->second, &tag, &async_lock::tag);
-        out = *at;
-        list->second.erase(at);
+    void remove(order_tag& tag) noexcept {
+        const record* holder = std::exchange(tag.holder_, nullptr);
+        if (holder == nullptr) return;
+        auto list = held_.find(holder);
+        list->second.erase(std::ranges::find(list->second, &tag, &async_lock::tag));
         if (list->second.empty()) held_.erase(list);
-        hint_of(holder->second).fetch_sub(1, std::memory_order_relaxed);
-        holders_.erase(holder);
-        return true;
+        hint_of(holder).fetch_sub(1, std::memory_order_relaxed);
     }
 
     void add_finding(std::vector<order_step> steps, record* rec, held_guards& here) {
@@ -251,11 +233,10 @@ private:
         if (!snapshot_unpinned(rec, f.what.task)) f.what.task.id = rec->id;
     }
 
-    spin_lock lock_;  // of all below. Allocations happen under it: what takes it is no release build's business
+    static inline constinit order_book* the_one = nullptr;  // before order_is_watched
+    spin_lock lock_;  // of all below. It allocates under it, unlike other users of a spin lock: see take()
     order_graph graph_;
-    pool_map frames_;
     std::unordered_map<const void*, node> library_locks_;
-    std::unordered_map<node, const record*> holders_;  // of asynchronous locks
     std::unordered_map<const record*, std::vector<async_lock>> held_;
     std::vector<finding> found_;
 };
@@ -284,6 +265,11 @@ void taking(order_tag* tag, const held_lock& taken) noexcept {
 }
 
 }  // namespace
+
+void watch_order() {
+    order_book::make();
+    order_is_watched.store(true, std::memory_order_release);  // pairs with watches_order()
+}
 
 std::source_location await_site() noexcept {
     const record* rec = current_record();
@@ -323,15 +309,6 @@ void order_locked(order_tag& tag, const void* lock, std::source_location at) noe
     }
 }
 
-void order_moved(order_tag& tag, const void* guard) noexcept {
-    once_per_thread once{this_thread_guards()};
-    if (!once) return;
-    try {
-        order_book::get().moved(tag, guard, current_record());
-    } catch (...) {  // out of memory
-    }
-}
-
 void order_unlocked(order_tag& tag) noexcept {
     once_per_thread once{this_thread_guards()};
     if (once) order_book::get().unlocked(tag);
@@ -339,7 +316,12 @@ void order_unlocked(order_tag& tag) noexcept {
 
 void report_orders(runtime_core& core) noexcept {
     if (!any_found.load(std::memory_order_relaxed)) return;
-    for (const auto& f : order_book::get().take_findings(core)) core.watcher->order_inverted(f.what);
+    std::vector<order_book::finding> found;
+    {
+        once_per_thread once{this_thread_guards()};
+        if (once) found = order_book::get().take_findings(core);
+    }
+    for (const auto& f : found) (f.where != nullptr ? *core.watcher : process_observer()).order_inverted(f.what);
 }
 
 }  // namespace belay::detail

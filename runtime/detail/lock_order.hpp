@@ -14,12 +14,14 @@
 
 namespace belay::detail {
 
+class record;
 class runtime_core;
 
-/// Off until a runtime wants it, then on: relaxed, whoever sees it late has seen fewer locks.
+/// Off until a runtime wants it, then on. acquire, pairs with watch_order(): the table is there.
 inline constinit std::atomic<bool> order_is_watched{false};
-[[nodiscard]] inline bool watches_order() noexcept { return guarded && order_is_watched.load(std::memory_order_relaxed); }
-inline void watch_order() noexcept { order_is_watched.store(true, std::memory_order_relaxed); }
+[[nodiscard]] inline bool watches_order() noexcept { return guarded && order_is_watched.load(std::memory_order_acquire); }
+/// Throws std::bad_alloc.
+void watch_order();
 
 /// What every lock that is followed has.
 class order_tag {
@@ -32,12 +34,13 @@ public:
             forget();
     }
     /// relaxed: by whoever holds the lock, or destroys it.
-    [[nodiscard]] bool known() const noexcept { return node_.load(std::memory_order_relaxed) != 0; }
+    [[nodiscard]] bool known() const noexcept { return guarded && node_.load(std::memory_order_relaxed) != 0; }
 
 private:
     friend class order_book;
     void forget() noexcept;
     std::atomic<std::uint32_t> node_{0};  // in the graph; 0: it was of no interest yet
+    const record* holder_ = nullptr;  // of an asynchronous lock; the book's
 };
 
 // All may be called on any thread, inside a task or not, and are of no effect where memory is exhausted.
@@ -53,8 +56,7 @@ bool order_matters(const void* lock) noexcept;
 
 /// The current task has locked an asynchronous lock. (held_guards has the synchronous ones.)
 void order_locked(order_tag& tag, const void* lock, std::source_location at) noexcept;
-/// Its guard has been moved to `guard`, perhaps by another task.
-void order_moved(order_tag& tag, const void* guard) noexcept;
+/// It is given back, or its guard was moved: then another task may have it, and nobody is said to.
 void order_unlocked(order_tag& tag) noexcept;
 
 /// Tells the observer of `core` what was found in its tasks, or by threads that are in none. One load if there is nothing.

@@ -1,6 +1,7 @@
 #include <belay/runtime/detail/order_graph.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace belay::detail {
 namespace {
@@ -15,6 +16,7 @@ std::uint64_t hash(std::uint64_t x) noexcept {
 }  // namespace
 
 order_graph::node order_graph::add() {
+    if (newest_ == std::numeric_limits<node>::max()) return 0;
     nodes_.try_emplace(newest_ + 1);
     return ++newest_;
 }
@@ -48,11 +50,20 @@ bool order_graph::learn(edge& known, std::uint64_t who, std::span<const node> ga
     return news;
 }
 
+/// Where there is none, what leads to locks that have gone makes some, now and then.
+bool order_graph::has_room() noexcept {
+    constexpr std::size_t between_sweeps = 4'096;
+    if (edges_.size() < most_edges) return true;
+    if (refused_++ % between_sweeps != 0) return false;
+    for (auto& [from, out] : nodes_) clean(from, out);
+    return edges_.size() < most_edges;
+}
+
 std::vector<order_step> order_graph::note(node from, node to, std::uint64_t who, std::span<const node> gates,
                                           const order_step& step) {
     auto at = edges_.find(key(from, to));
     if (at == edges_.end()) {
-        if (edges_.size() >= most_edges) return {};
+        if (!has_room()) return {};
         exits& out = nodes_[from];
         if (out.to.size() >= out.clean_at) clean(from, out);
         out.to.push_back(to);
@@ -70,13 +81,15 @@ std::vector<order_step> order_graph::note(node from, node to, std::uint64_t who,
         std::ranges::copy(gates.first(made.gate_count), made.gates.begin());
     } else if (!learn(at->second, who, gates)) {
         return {};
+    } else {
+        at->second.step = step;  // which may be part of what the one before could not
     }
     edge& closing = at->second;
     auto path = find_path(to, from, closing);
     if (path.empty()) return {};
     std::uint64_t name = hash(closing.key);
     for (const edge* e : path) name += hash(e->key);
-    if (!found_.insert(name).second) return {};
+    if (found_.size() >= most_found || !found_.insert(name).second) return {};
     std::vector<order_step> cycle{step};
     for (const edge* e : path) cycle.push_back(e->step);
     return cycle;
@@ -104,7 +117,8 @@ std::vector<const order_graph::edge*> order_graph::find_path(node from, node to,
     enter(from);
     for (std::size_t looked_at = 0; !stack.empty() && looked_at < most_looked_at;) {
         visit& top = stack.back();
-        if (top.at == nullptr || top.next == top.at->to.size()) {
+        if (top.at == nullptr || top.next == top.at->to.size() || stack.size() == longest_cycle) {
+            seen.erase(top.here);  // another way to it may fit where this one did not
             stack.pop_back();
             if (!path.empty()) path.pop_back();
             continue;

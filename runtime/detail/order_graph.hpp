@@ -23,9 +23,12 @@ class order_graph {
 public:
     using node = std::uint32_t;
     static constexpr std::size_t most_edges = 65'536;  ///< what comes then is not noted
-    static constexpr std::size_t most_looked_at = 10'000;  ///< edges in one search
+    static constexpr std::size_t most_looked_at = 2'000;  ///< edges in one search
+    static constexpr std::size_t longest_cycle = 16;
+    static constexpr std::size_t most_found = 4'096;  ///< cycles; then nothing more is told
     static constexpr std::size_t most_gates = 4;
 
+    /// 0 if there are no numbers left: such a lock is not followed.
     node add();
     /// The lock is destroyed.
     void remove(node gone) noexcept;
@@ -51,11 +54,13 @@ private:
     static std::uint64_t key(node from, node to) noexcept { return std::uint64_t{from} << 32U | to; }
     static bool can_happen_together(const edge& a, const edge& b) noexcept;
     static bool learn(edge& known, std::uint64_t who, std::span<const node> gates) noexcept;
+    bool has_room() noexcept;
     void clean(node from, exits& out) noexcept;
     /// The edges of a way from `from` to `to` that can be gone together with `closing`.
     std::vector<const edge*> find_path(node from, node to, const edge& closing);
 
     node newest_ = 0;
+    std::size_t refused_ = 0;  // edges, for want of room
     std::unordered_map<node, exits>
         nodes_;  // the locks that are there, and what was taken under each; an edge to one that has gone may stay
     std::unordered_map<std::uint64_t, edge> edges_;

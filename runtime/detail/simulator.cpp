@@ -71,18 +71,13 @@ class simulator::turn {
 public:
     explicit turn(simulator& of) noexcept : of_{of} {
         of_.running_ = true;
-        held_guards& held = this_thread_guards();
-        outer_.count = held.count;
-        if (held.count != 0) {
-            outer_ = held;
-            held.forget();
-        }
+        this_thread_guards().set_aside(outer_);
         for (auto& w : of_.core_->workers) w->stack_top = this;
     }
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
     ~turn() {
-        if (outer_.count != 0) this_thread_guards() = outer_;
+        this_thread_guards().take_back(outer_);
         of_.running_ = false;
     }
 

@@ -1,4 +1,5 @@
 // The mutex itself, and the word that it shares with strands: one holder at a time, and nobody who waits is forgotten.
+#include <belay/runtime/detail/lock_order.hpp>  // with real atomics: it is off, and no part of the protocol
 #include <belay/tests/model/model.hpp>
 
 #define atomic model_atomic
@@ -24,6 +25,13 @@ namespace belay::detail {
 // None of the waiters here is an arm of a select.
 bool selection::claim(unsigned) noexcept { return true; }
 void selection::granted() noexcept {}
+
+// The order of locks is not watched.
+void order_tag::forget() noexcept {}
+void order_taking(order_tag&, const void*, std::source_location) noexcept {}
+void order_locked(order_tag&, const void*, std::source_location) noexcept {}
+void order_unlocked(order_tag&) noexcept {}
+std::source_location await_site() noexcept { return {}; }
 
 namespace {
 

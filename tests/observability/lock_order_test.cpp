@@ -166,23 +166,6 @@ TEST(LockOrder, AMutexThatATaskHoldsAlready) {
     EXPECT_NE(text.find("again, which it holds: it waits for itself"), std::string::npos) << text;
 }
 
-TEST(LockOrder, AGuardThatIsReturnedIsHeldByTheTask) {
-    mutex a;
-    mutex b;
-    auto taken = [](mutex& m) -> task<mutex_guard> {
-        auto guard = co_await m.lock();
-        co_return guard;
-    };
-    auto reports = found_in([&](runtime& rt) {
-        run(rt, [&]() -> task<> {
-            auto outer = co_await taken(a);
-            auto inner = co_await b.lock();
-        });
-        run(rt, [&] { return take_both(b, a); });
-    });
-    EXPECT_EQ(reports.size(), 1U);
-}
-
 // ---- silent ------------------------------------------------------------------------------------------------------
 
 TEST(LockOrderSilent, OneOrder) {

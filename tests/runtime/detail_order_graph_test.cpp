@@ -39,10 +39,23 @@ TEST(OrderGraph, FindsTheStepThatClosesACycle) {
     EXPECT_EQ(l.note(2, 0, 4), 0U);  // once
 }
 
-TEST(OrderGraph, ALongCycle) {
-    locks l{100};
-    for (std::size_t i = 0; i + 1 < 100; ++i) EXPECT_EQ(l.note(i, i + 1, i + 1), 0U);
-    EXPECT_EQ(l.note(99, 0, 100), 100U);
+TEST(OrderGraph, ALongCycleAndOneThatIsTooLong) {
+    auto cycle_of = [](std::size_t length) {
+        locks l{length};
+        for (std::size_t i = 0; i + 1 < length; ++i) EXPECT_EQ(l.note(i, i + 1, i + 1), 0U);
+        return l.note(length - 1, 0, length);
+    };
+    EXPECT_EQ(cycle_of(order_graph::longest_cycle), order_graph::longest_cycle);
+    EXPECT_EQ(cycle_of(order_graph::longest_cycle + 1), 0U);
+}
+
+TEST(OrderGraph, AnotherWayToALockIsTriedWhereTheFirstDoesNotFit) {
+    locks l{4};  // 0 -> 1 is to be closed
+    EXPECT_EQ(l.note(1, 2, 1), 0U);
+    EXPECT_EQ(l.note(2, 0, 1), 0U);  // by the task that made 1 -> 2
+    EXPECT_EQ(l.note(1, 3, 2), 0U);
+    EXPECT_EQ(l.note(3, 2, 4), 0U);
+    EXPECT_EQ(l.note(0, 1, 3), 4U);
 }
 
 TEST(OrderGraph, OneTaskIsNoCycleUntilAnotherOneDoesTheSame) {
@@ -96,11 +109,18 @@ TEST(OrderGraph, ALockUnderWhichManyComeAndGoKeepsNoEdgesToThem) {
     EXPECT_LT(graph.edges(), 64U);
 }
 
-TEST(OrderGraph, IsBounded) {
+TEST(OrderGraph, IsBoundedAndMakesRoom) {
     order_graph graph;
+    std::vector<node> made;
     node outer = graph.add();
-    for (std::size_t i = 0; i < order_graph::most_edges + 100; ++i) (void)graph.note(outer, graph.add(), 1, {}, {});
+    for (std::size_t i = 0; i < order_graph::most_edges + 100; ++i) {
+        made.push_back(graph.add());
+        (void)graph.note(outer, made.back(), 1, {}, {});
+    }
     EXPECT_EQ(graph.edges(), order_graph::most_edges);
+    for (node gone : made) graph.remove(gone);
+    for (std::size_t i = 0; i < 5'000; ++i) (void)graph.note(outer, graph.add(), 1, {}, {});
+    EXPECT_LT(graph.edges(), 6'000U);
 }
 
 }  // namespace
