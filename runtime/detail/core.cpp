@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/host_turn.hpp>
 #include <belay/runtime/detail/live_runtimes.hpp>
+#include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/wake_cost.hpp>
@@ -85,7 +86,10 @@ runtime_core::runtime_core(const runtime_options& options, flavour flavour_of, s
     list_runtime(*this);  // last: what a debugger finds is complete
 }
 
-runtime_core::~runtime_core() { unlist_runtime(*this); }
+runtime_core::~runtime_core() {
+    report_orders(*this);  // what the last polls found; nobody else reads what was found here
+    unlist_runtime(*this);
+}
 
 void runtime_core::start() {
     blocking = std::make_unique<blocking_pool>(*this, blocking_options_);
