@@ -1,14 +1,17 @@
 #include <belay/io/pipe.hpp>
 
 #include <belay/io/error.hpp>
+#include <belay/runtime/yield.hpp>
 #include <belay/tests/kit/gtest.hpp>
 
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <span>
 
 #include "socket_kit.hpp"
@@ -127,7 +130,13 @@ BELAY_TEST(Pipe, AStoppedWriteAllSaysHowMuchItWrote) {
         co_return position;
     };
     auto [sent, received] = co_await when_all(send(std::move(in)), read_to_end(std::move(out)));
-    CO_ASSERT_EQ(received, pattern(0, sent));
+    CO_ASSERT_EQ(received.size(), sent);
+    for (std::size_t at = 0; at < sent;) {  // megabytes: in pieces, which hold no worker for long
+        const auto expected = pattern(at, std::min<std::size_t>(20'000, sent - at));
+        CO_ASSERT_TRUE(std::memcmp(received.data() + at, expected.data(), expected.size()) == 0) << "after " << at << " bytes";
+        at += expected.size();
+        co_await yield();
+    }
 }
 
 TEST(MakePipe, SaysThatThereAreNoDescriptors) {

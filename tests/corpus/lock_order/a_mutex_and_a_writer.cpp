@@ -20,9 +20,9 @@ belay::task<> read() {
     co_return;
 }
 
-belay::task<> reset() {
+belay::task<> reset() {  // <- here
     std::scoped_lock statistics{statistics_lock};
-    std::unique_lock table{table_lock};  // <- here
+    std::unique_lock table{table_lock};
     rows = reads = 0;
     co_return;
 }

@@ -20,9 +20,9 @@ belay::task<> write_log() {
     co_return;
 }
 
-belay::task<> reload() {
+belay::task<> reload() {  // <- here
     std::scoped_lock guard{config_lock};
-    std::scoped_lock log{log_lock};  // <- here
+    std::scoped_lock log{log_lock};
     log_text += "reloaded";
     co_return;
 }
