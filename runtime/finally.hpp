@@ -25,8 +25,8 @@ task<> call_cleanup(F& cleanup) {
     co_await cleanup();
 }
 
-/// What becomes of a cleanup that did not end well: thrown if nothing stands against it, else counted and reported with the place
-/// where the finally is awaited.
+/// What becomes of a cleanup that did not end well: its error is thrown if nothing stands against it, else counted and reported with
+/// the place where the finally is awaited. That it was stopped has been said already.
 void settle_cleanup(outcome how, const std::exception_ptr& error, bool work_failed);
 
 template <class T, class F>
@@ -50,7 +50,7 @@ task<T> run_finally(std::int64_t grace_ns, task<T> work, F cleanup) {
 ///
 /// The cleanup is shielded: no stop from outside and no deadline reaches it. It has `grace` from its own beginning, stop or not, and
 /// never more than what a shield around it has left; then it is stopped with reason cleanup_overrun, which is counted and reported
-/// (guardrail lost_error) and changes nothing about the outcome. An error of the cleanup is thrown, also after a stop; if the work failed
+/// (guardrail cleanup_overrun) and changes nothing about the outcome. An error of the cleanup is thrown, also after a stop; if the work failed
 /// too, the work's error is thrown and the cleanup's is counted and reported. `cleanup` is moved in and lives until the end; what it
 /// refers to must live in the caller. Costs three coroutine frames and the cleanup's own; a timer.
 template <class A, class F, class Rep, class Period>

@@ -26,10 +26,11 @@ struct task_snapshot {
     std::uint64_t id = 0;
     std::array<char, 48> name{};                          ///< zero-terminated, cut; empty when it has none
     std::source_location spawned;
-    const char* waiting_on = "";                          ///< "running", "ready", "sleep", "channel.recv", ...
+    const char* waiting_on = "";                          ///< "running", "ready", "ended", "sleep", "channel.recv", ...
     std::array<std::source_location, max_frames> stack{};
     std::size_t depth = 0;                                ///< frames in `stack`
     bool cut = false;                                     ///< there were more frames
+    int worker = -1;                                      ///< the one that runs it right now, where that was looked for
 };
 
 /// A worker that has been inside one poll for longer than the threshold.
@@ -42,6 +43,8 @@ struct worker_stall {
     std::chrono::nanoseconds lateness{};                  ///< how late the watchdog itself was; not the task's fault
     task_snapshot task;
     std::size_t queued_behind = 0;                        ///< ready tasks in the worker's own queues
+    std::array<task_snapshot, 4> behind{};                ///< some of them
+    std::size_t behind_count = 0;                         ///< how many of them
     bool ended = false;                                   ///< the poll ended before it could be described in full
 };
 
@@ -82,6 +85,7 @@ struct ignored_stop {
     std::chrono::nanoseconds elapsed{};  ///< since it was stopped
     std::span<const task_snapshot> tasks;  ///< some of those that are left
     std::size_t total = 0;  ///< all of them
+    std::source_location awaited{};  ///< where the scope, or the timeout that it is of, is awaited
 };
 
 /// A task that nothing but a stop can wake any more.
@@ -125,7 +129,7 @@ public:
     }
     /// The watchdog saw a worker stuck for `stall_threshold()`; called again at each doubling while it stays stuck.
     virtual void worker_stalled(const worker_stall& stall) noexcept = 0;
-    /// A task suspended while it held synchronous locks. On the worker, right after the suspension.
+    /// A task suspended, or ended, while it held synchronous locks. On the worker, right after that poll.
     virtual void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept = 0;
     /// On the worker, when the task is back there. `task` is as it stood in the call.
     virtual void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept = 0;
@@ -147,8 +151,10 @@ public:
     virtual void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept = 0;
     /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
     virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
-    /// A task object was destroyed before it ever ran.
-    virtual void never_awaited(std::source_location made) noexcept = 0;
+    /// An exception out of `hook`, a field of runtime_options, where nobody waits for it. On that worker.
+    virtual void hook_failed(std::string_view hook, unsigned worker, std::exception_ptr error) noexcept = 0;
+    /// A task object was destroyed before it ever ran, and with it some tasks that were `given` to it as arguments.
+    virtual void never_awaited(std::source_location made, std::span<const std::source_location> given = {}) noexcept = 0;
     /// A task was spawned that is the call of a lambda with captures, which may be gone when it runs.
     virtual void captures_borrowed(std::source_location made, std::source_location spawned) noexcept = 0;
 

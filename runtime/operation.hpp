@@ -116,8 +116,12 @@ private:
         return true;
     }
 
+    friend const record* read_owner(const operation& op) noexcept;
     record* rec_ = nullptr;
 };
+
+/// Its owner, for a thread that nothing orders behind suspend_on(): null until then. Read as a debugger would.
+const record* read_owner(const operation& op) noexcept;
 
 }  // namespace detail
 }  // namespace belay

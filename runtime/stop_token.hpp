@@ -27,7 +27,7 @@ task<T> run_with_stop_token(std::stop_token token, task<T> work) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), {.name = "stop_token"}};
     scope_access::open(s, parent);
-    scope_body<T> body{s, parent, parent.spawn_site(), std::move(work)};
+    scope_body<T> body{s, parent, site_of_caller(parent), std::move(work)};
     std::stop_callback<stop_scope> callback{std::move(token), stop_scope{&s}};
     co_await body.joined();
     co_return body.take();
@@ -38,7 +38,7 @@ task<T> run_scope_with_stop_token(std::stop_token token, scope_options options, 
     record& parent = co_await open_scope{};
     scope s{parent.core(), options};
     scope_access::open(s, parent);
-    scope_body<T> body{s, parent, parent.spawn_site(), work};
+    scope_body<T> body{s, parent, site_of_caller(parent), work};
     std::stop_callback<stop_scope> callback{std::move(token), stop_scope{&s}};
     co_await body.joined();
     co_return body.take();

@@ -105,7 +105,7 @@ task<T> run_on_strand(strand_core& on, F callable) {
     scope_access::open(s, parent);
     on.set_coroutine(parent, scope_access::node(s));
     auto body = [&callable](scope&) -> task<T> { return callable(); };
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), body};
+    co_return co_await scope_body<T>{s, parent, site_of_caller(parent), body};
 }
 
 }  // namespace detail

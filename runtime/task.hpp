@@ -43,8 +43,8 @@ inline constexpr bool is_task<task<T>> = true;
 
 /// The root frame of `rec` has ended: tells the record and returns what this worker runs next.
 std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept;
-/// Guardrails: a task object was destroyed before it ever ran.
-void report_never_awaited(std::source_location made) noexcept;
+/// Guardrails: a task object is destroyed before it ever ran. Those that it was given as arguments go with it, and into one report.
+void destroy_never_awaited(std::coroutine_handle<> frame, std::source_location made) noexcept;
 /// A named, immediate, explained failure: prints and aborts.
 [[noreturn]] void misuse(const char* what) noexcept;
 
@@ -189,9 +189,11 @@ public:
     }
     ~task() {
         if (!frame_) return;
-        if (typed().promise().rec == nullptr) [[unlikely]]
-            detail::report_never_awaited(typed().promise().site);
-        frame_.destroy();
+        if (typed().promise().rec == nullptr) [[unlikely]] {
+            detail::destroy_never_awaited(frame_, typed().promise().site);
+        } else {
+            frame_.destroy();
+        }
     }
 
     /// False after the task was moved from, awaited or spawned.

@@ -19,7 +19,7 @@ task<T> run_with_deadline(deadline limit, task<T> work) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), {.name = "timeout", .deadline = limit}};
     scope_access::open(s, parent);
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), std::move(work)};
+    co_return co_await scope_body<T>{s, parent, site_of_caller(parent), std::move(work)};
 }
 
 template <class T>
@@ -30,7 +30,7 @@ task<maybe_t<T>> try_with_deadline(deadline limit, task<T> work) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), {.name = "timeout", .deadline = limit}};
     scope_access::open(s, parent);
-    scope_body<T> body{s, parent, parent.spawn_site(), std::move(work)};
+    scope_body<T> body{s, parent, site_of_caller(parent), std::move(work)};
     // Not `catch (deadline_exceeded&)`: that of a nested timeout inside the work is the work's error.
     co_await body.joined();
     if (body.overran()) co_return maybe_t<T>{};

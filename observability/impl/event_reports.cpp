@@ -9,15 +9,16 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <string>
+#include <string_view>
 #include <typeinfo>
+#include <utility>
 
 namespace belay::detail {
 namespace {
 
 constexpr std::size_t tasks_shown = 16;
 constexpr int nested_shown = 4;
-
-std::string counted(std::size_t n, const char* one, const char* many) { return std::to_string(n) + " " + (n == 1 ? one : many); }
 
 void add_nested(std::string& text, const std::exception& error, int depth) {
     if (depth == nested_shown) return;
@@ -42,10 +43,19 @@ wait_family family_of(const blocking_call& call) noexcept {
     return call.fd >= 0 ? wait_family::descriptor : wait_family::other;
 }
 
+/// "running on worker 2", "ready", "waits on: sleep".
+std::string state_text(const task_snapshot& task) {
+    std::string_view state = task.waiting_on;
+    if (task.worker >= 0) return "running on worker " + std::to_string(task.worker);
+    for (std::string_view known : {"suspended", "running or ready", "ready", "not started"})
+        if (state == known) return std::string{state};
+    return "waits on: " + std::string{state};
+}
+
 void add_tasks(report& r, std::span<const task_snapshot> tasks, std::size_t total) {
     for (const auto& task : tasks.first(std::min(tasks.size(), tasks_shown))) {
         auto stack = async_stack(task, "");
-        stack.title = task_text(task) + ", waits on: " + task.waiting_on + ", spawned at " + site_text(task.spawned);
+        stack.title = task_text(task) + ", " + state_text(task) + ", spawned at " + site_text(task.spawned);
         r.where.push_back(std::move(stack));
     }
     if (total > r.where.size())
@@ -100,37 +110,6 @@ std::string error_text(const std::exception_ptr& error) {
     }
 }
 
-report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks) {
-    report r;
-    r.kind = guardrail::guard_across_suspension;
-    r.task_id = task.id;
-    r.task_name = task.name.data();
-    bool ended = task.depth == 0;  // the frames are gone: it did not suspend, it ended
-    r.what = (task.id == 0 ? std::string{"a task"} : task_text(task)) +
-             (ended ? " ended while it held " : " suspended while it held ") +
-             counted(locks.size(), "synchronous lock", "synchronous locks");
-    report_stack held{report_stack::shape::list, "locked at", {}};
-    for (const auto& lock : locks) {
-        if (lock.site.line() == 0)
-            r.where.push_back(callers_text("lock " + address_text(lock.lock) + " was locked at", lock.callers));
-        else
-            held.frames.push_back(
-                {function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
-    }
-    if (!held.frames.empty()) r.where.push_back(std::move(held));
-    if (!ended) r.where.push_back(async_stack(task, "suspended here"));
-    r.spawned = site_text(task.spawned);
-    r.why =
-        "the task may resume on another thread, where unlocking is undefined behaviour; and until then every worker that\n"
-        "wants this lock blocks, perhaps the one that has to resume the task.";
-    auto end = ended ? std::string{"the task ends"} : "line " + std::to_string(task.stack[0].line());
-    r.fix = "end the guard's scope before " + end +
-            "; or protect the data with belay::sync_guarded, which no co_await can get\n"
-            "into; or use belay::mutex, which may be held across co_await.";
-    r.silence = "BELAY_GUARDRAILS=lock=log or lock=off";
-    return r;
-}
-
 report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold) {
     report r;
     r.kind = guardrail::blocking_call;
@@ -161,6 +140,8 @@ report describe_ignored_stop(const ignored_stop& stop) {
     r.runtime = stop.runtime;
     r.what = counted(stop.total, "task", "tasks") + " of scope \"" + std::string{stop.scope} + "\" did not end within " +
              duration_text(stop.elapsed) + " of its stop (" + std::string{to_string(stop.why)} + ")";
+    if (stop.awaited.line() != 0)
+        r.facts.push_back({"scope", "\"" + std::string{stop.scope} + "\", awaited at " + site_text(stop.awaited)});
     add_tasks(r, stop.tasks, stop.total);
     r.why =
         "a stopped scope ends with its last task, and whoever awaits it waits so long. A task is asked at every suspension, but it\n"
@@ -300,13 +281,32 @@ report describe_lost_error(std::string_view scope, std::source_location spawned,
     return r;
 }
 
-report describe_never_awaited(std::source_location made) {
+report describe_failed_hook(std::string_view hook, unsigned worker, const std::exception_ptr& error) {
+    report r;
+    r.kind = guardrail::lost_error;
+    std::string name = "runtime_options::" + std::string{hook};
+    r.what = "nobody will see this error of the hook " + name + ": " + error_text(error);
+    r.where.push_back({report_stack::shape::list, "called on the thread of worker " + std::to_string(worker), {}});
+    r.spawned = "nowhere: the runtime itself calls its hooks";
+    r.why =
+        "the hook was called on a thread of the runtime's own, when the runtime was there already: no function of the program waits\n"
+        "for it.";
+    if (hook == "on_worker_start") r.why += " A worker whose on_worker_start fails does not begin.";
+    r.fix = "handle the error inside the hook.";
+    r.silence = "catch what is expected inside the hook, or BELAY_GUARDRAILS=error=off";
+    return r;
+}
+
+report describe_never_awaited(std::source_location made, std::span<const std::source_location> given) {
     report r;
     r.kind = guardrail::never_awaited;
     r.what = "a task was destroyed before it ever ran";
     r.where.push_back({report_stack::shape::list,
                        "the task is this coroutine",
                        {{function_text(made.function_name()), place_text(made), "", false}}});
+    report_stack arguments{report_stack::shape::list, "which was given, and would have run", {}};
+    for (const auto& one : given) arguments.frames.push_back({function_text(one.function_name()), place_text(one), "", false});
+    if (!given.empty()) r.where.push_back(std::move(arguments));
     r.spawned = "nowhere: it was neither awaited nor spawned";
     r.why = "a belay task is lazy: calling the function runs none of it, so whatever it was to do has not happened.";
     r.fix = "co_await it, spawn it, scope.spawn(f, arguments...), or do not call the function.";

@@ -23,7 +23,8 @@ report describe_saturated_pool(const saturated_pool& pool);
 report describe_fan_out(std::string_view scope, std::size_t tasks, std::source_location spawned);
 report describe_leak(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks, std::size_t total);
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error);
-report describe_never_awaited(std::source_location made);
+report describe_failed_hook(std::string_view hook, unsigned worker, const std::exception_ptr& error);
+report describe_never_awaited(std::source_location made, std::span<const std::source_location> given = {});
 report describe_borrowed_captures(std::source_location made, std::source_location spawned);
 
 /// Where a call came from, as far as the task's own code goes.

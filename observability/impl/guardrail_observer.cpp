@@ -195,10 +195,17 @@ void guardrail_observer::error_lost(std::string_view scope, std::source_location
           [&] { return describe_lost_error(scope, spawned, error); });
 }
 
-void guardrail_observer::never_awaited(std::source_location made) noexcept {
+void guardrail_observer::hook_failed(std::string_view hook, unsigned worker, std::exception_ptr error) noexcept {
+    raise(guardrail::lost_error, place_hash{}.add(hook).value(), {}, [&] { return describe_failed_hook(hook, worker, error); });
+}
+
+void guardrail_observer::never_awaited(std::source_location made, std::span<const std::source_location> given) noexcept {
     // An exception or a stop between making a task and awaiting it destroys the task, which is as it should be.
     if (std::uncaught_exceptions() > 0 || stop_requested_here()) return;
-    raise(guardrail::never_awaited, place_hash{}.add(made).value(), made, [&] { return describe_never_awaited(made); });
+    place_hash place;
+    place.add(made);
+    for (const auto& one : given) place.add(one);  // all timeouts are made at one place
+    raise(guardrail::never_awaited, place.value(), made, [&] { return describe_never_awaited(made, given); });
 }
 
 void guardrail_observer::captures_borrowed(std::source_location made, std::source_location spawned) noexcept {

@@ -22,13 +22,14 @@ public:
     void tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
                       std::size_t total) noexcept override;
     void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept override;
+    void hook_failed(std::string_view hook, unsigned worker, std::exception_ptr error) noexcept override;
     void deadlocked(const deadlock& found) noexcept override;
     void pool_saturated(const saturated_pool& pool) noexcept override;
     void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept override;
     void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept override;
     void stop_ignored(const ignored_stop& stop) noexcept override;
     void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept override;
-    void never_awaited(std::source_location made) noexcept override;
+    void never_awaited(std::source_location made, std::span<const std::source_location> given = {}) noexcept override;
     void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stop_limit() const noexcept override;

@@ -66,6 +66,8 @@ std::string site_text(const std::source_location& at) {
     return place_text(at) + (function.empty() ? std::string{} : " in " + function_text(function));
 }
 
+std::string counted(std::size_t n, const char* one, const char* many) { return std::to_string(n) + " " + (n == 1 ? one : many); }
+
 std::string duration_text(std::chrono::nanoseconds length) {
     auto ns = static_cast<double>(length.count());
     std::array<char, 32> text{};

@@ -5,6 +5,7 @@
 #include <belay/runtime/observer.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <source_location>
 #include <string>
@@ -19,6 +20,8 @@ std::string function_text(std::string_view pretty);
 std::string place_text(const std::source_location& at);
 /// "src/user.cpp:41 in load_user(uint64_t)".
 std::string site_text(const std::source_location& at);
+/// "1 task", "3 tasks".
+std::string counted(std::size_t n, const char* one, const char* many);
 /// A demangled name, or the name itself.
 std::string demangled(const char* name);
 /// "52 ms", "1.3 s", "800 us".

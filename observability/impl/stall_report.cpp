@@ -4,6 +4,7 @@
 #include <belay/observability/impl/symbols.hpp>
 #include <belay/observability/impl/syscall_text.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -41,6 +42,19 @@ report_stack native_text(const worker_stall& stall, const stall_evidence& eviden
         if (executor && !entry.guessed) break;  // below it is the executor alone
     }
     return result;
+}
+
+/// "3 ready tasks: task 4 "writer"; task 7, spawned at main.cpp:12 in main(); and 1 more".
+std::string behind_text(const worker_stall& stall) {
+    std::string text = stall.queued_behind == 1 ? "1 ready task" : std::to_string(stall.queued_behind) + " ready tasks";
+    auto named = std::min({stall.behind_count, stall.behind.size(), stall.queued_behind});
+    for (std::size_t i = 0; i < named; ++i) {
+        const task_snapshot& task = stall.behind[i];
+        text += (i == 0 ? ": " : "; ") + task_text(task);
+        if (task.name[0] == '\0') text += ", spawned at " + site_text(task.spawned);
+    }
+    if (named != 0 && named < stall.queued_behind) text += "; and " + std::to_string(stall.queued_behind - named) + " more";
+    return text;
 }
 
 const char* headline(stall_class found) noexcept {
@@ -91,8 +105,7 @@ report describe_stall(const worker_stall& stall, const stall_verdict& verdict, c
         if (!evidence.kernel_wait.empty()) r.facts.push_back({"kernel", "waits in " + evidence.kernel_wait});
     }
     r.facts.push_back({"time", time_text(verdict)});
-    r.facts.push_back(
-        {"behind it", stall.queued_behind == 1 ? "1 ready task" : std::to_string(stall.queued_behind) + " ready tasks"});
+    r.facts.push_back({"behind it", behind_text(stall)});
     r.where.push_back(native_text(stall, evidence, !evidence.call.asleep));
     r.where.push_back(async_stack(stall.task, "running here, or in what it called since"));
     r.spawned = site_text(stall.task.spawned);

@@ -12,11 +12,14 @@
 namespace belay::detail {
 
 class order_tag;
+struct given_tasks;
 
 struct held_guard {
     const void* lock = nullptr;
     const order_tag* tag = nullptr;  // null: a lock of the C library
     bool shared = false;  // with other readers
+    const void* holder = nullptr;  // null: whoever runs; see worker_guards.cpp
+    std::uint64_t holder_id = 0;  // of a record, which may be gone by the time that it is looked at; 0: not known
     std::source_location site;  // without a line when only the callers are known
     call_place callers;
 };
@@ -32,6 +35,7 @@ struct held_guards {
     std::uint32_t findings = 0;  // inversions of locks in this poll, which lock_order keeps
     bool ordering = false;  // the thread is inside lock_order
     const void* taking = nullptr;  // a sync_mutex, whose own lock is not taken for one of the program's
+    given_tasks* given = nullptr;  // what goes with a task that never ran, while that is destroyed; see support.cpp
     held_guard entries[capacity];
 
     void add(const void* lock, const call_place& callers, bool shared) noexcept {
@@ -40,6 +44,8 @@ struct held_guards {
         entry->lock = lock;
         entry->tag = nullptr;
         entry->shared = shared;
+        entry->holder = nullptr;
+        entry->holder_id = 0;
         entry->site = {};
         entry->callers.depth = callers.depth;
         std::copy_n(callers.callers.begin(), callers.depth, entry->callers.callers.begin());
@@ -56,6 +62,8 @@ struct held_guards {
         entry->lock = lock;
         entry->tag = &tag;
         entry->shared = false;
+        entry->holder = nullptr;
+        entry->holder_id = 0;
         entry->site = site;
         entry->callers.depth = 0;
     }
@@ -78,13 +86,42 @@ struct held_guards {
         outer.known = std::exchange(known, 0);
         outer.calls = std::exchange(calls, 0);
         outer.findings = std::exchange(findings, 0);
+        outer.given = std::exchange(given, nullptr);
     }
     void take_back(const held_guards& outer) noexcept {
         count = outer.count;
         known = outer.known;
         calls = outer.calls;
         findings = outer.findings;
+        given = outer.given;
         std::copy_n(outer.entries, known, entries);
+    }
+
+    /// Another task is about to run: what nobody is named for yet is this one's.
+    void belong_to(const void* holder, std::uint64_t id) noexcept { rename(nullptr, holder, id); }
+    void rename(const void* from, const void* to, std::uint64_t id) noexcept {
+        for (std::uint32_t i = 0; i < known; ++i) {
+            if (entries[i].holder != from) continue;
+            entries[i].holder = to;
+            entries[i].holder_id = id;
+        }
+    }
+    [[nodiscard]] bool held_by(const void* holder) const noexcept {
+        return std::any_of(entries, entries + known, [&](const held_guard& entry) { return entry.holder == holder; });
+    }
+    /// Forgets what this one holds, and calls take(entry) for each.
+    template <class Take>
+    void take_of(const void* holder, Take take) noexcept {
+        std::uint32_t left = 0;
+        for (std::uint32_t i = 0; i < known; ++i) {
+            if (entries[i].holder == holder) {
+                take(entries[i]);
+            } else {
+                entries[left++] = entries[i];
+            }
+        }
+        count -= known - left;
+        known = left;
     }
 
 private:

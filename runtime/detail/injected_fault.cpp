@@ -75,8 +75,9 @@ bool fail_leaf(record& rec, const std::exception_ptr& error) {
         here.set_current(nullptr);
         return true;
     }
-    record* next = rec.on_done(outcome::error);
+    record* next = here.end(rec, outcome::error);
     here.set_current(nullptr);
+    here.look_at_guards(nullptr);  // no poll follows
     if (next != nullptr) schedule_fair(*next);
     return false;
 }

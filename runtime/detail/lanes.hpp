@@ -133,11 +133,15 @@ task<> run_lane(fan_out<R, F, Results>& all, scope& s, bool has_turn) {
     } while (all.lanes.take_turn());
 }
 
-/// Runs all items. The first lane is the scope's body: a single item costs no spawn.
+/// Runs all items. The first lane is the scope's body, spawned where the others are: a single item costs no spawn.
 template <class R, class F, class Results>
-auto run_lanes(fan_out<R, F, Results>& all, std::string_view name) {
+task<> run_lanes(fan_out<R, F, Results>& all, std::string_view name) {
+    record& parent = co_await open_scope{};
     // The lanes bound themselves; one that ends is still counted for a moment, so the scope's limit must not be the same.
-    return with_scope({.name = name, .max_tasks = 4'000'000'000}, [&all](scope& s) { return run_lane(all, s, true); });
+    scope s{parent.core(), {.name = name, .max_tasks = 4'000'000'000}};
+    scope_access::open(s, parent);
+    auto first = [&all](scope& in) { return run_lane(all, in, true); };
+    co_return co_await scope_body<void>{s, parent, all.at, first};
 }
 
 template <class R, class F>

@@ -108,6 +108,7 @@ public:
         std::size_t count = 0;
         for (std::uint32_t i = 0; i < here.known; ++i) {
             const held_guard& g = here.entries[i];
+            if (g.holder != nullptr && g.holder != rec) continue;  // another task's of this poll, which waits or has ended
             node id = g.tag != nullptr ? node_of(*g.tag) : node_of(g.lock);
             if (id != 0) all[count++] = {id, {g.lock, g.site, g.callers}, g.shared};
         }

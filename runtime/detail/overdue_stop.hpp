@@ -8,9 +8,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <string_view>
 
 namespace belay::detail {
+
+class record;
 
 struct overdue_stop {
     static constexpr std::size_t most_tasks = 8;
@@ -20,6 +23,8 @@ struct overdue_stop {
     std::size_t total = 0;
     std::size_t described = 0;
     std::array<task_snapshot, most_tasks> tasks;
+    std::array<const record*, most_tasks> records{};  // of these, which may be gone
+    std::source_location awaited;
 
     void set_scope(std::string_view name) noexcept {
         auto length = std::min(name.size(), scope.size() - 1);

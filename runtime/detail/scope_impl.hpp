@@ -17,6 +17,12 @@ namespace detail {
 std::size_t worker_count(const runtime_core& core) noexcept;
 /// Where the running task awaits, or awaited last. Only inside a task.
 std::source_location awaiting_site() noexcept;
+/// For a function of the library that is what `rec` runs: where it is awaited itself. Where its task was spawned, or awaited, if nothing is
+/// around it.
+inline std::source_location site_of_caller(const record& rec) noexcept {
+    const promise_base* caller = rec.leaf->parent;
+    return caller != nullptr ? caller->site : rec.spawn_site();
+}
 
 /// Lets the coroutine that owns a scope put it under its own record before anything is spawned. Never suspends.
 struct open_scope : native_awaitable {
@@ -194,7 +200,7 @@ task<T> run_in_scope(scope_options options, F body) {
     record& parent = co_await open_scope{};
     scope s{parent.core(), options};
     scope_access::open(s, parent);
-    co_return co_await scope_body<T>{s, parent, parent.spawn_site(), body};
+    co_return co_await scope_body<T>{s, parent, site_of_caller(parent), body};
 }
 
 }  // namespace detail

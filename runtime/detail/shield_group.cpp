@@ -76,15 +76,15 @@ void shield_group::arm(runtime_core& core) noexcept {
     arm_timer_anywhere(core, timer_, expiry_ns_);
 }
 
-/// Unless the work has ended while the timer went off, or a shutdown has cut the grace short: that has a report of its own. The owner does
-/// not go on before the timer's unit is given up.
+/// Unless the work has ended while the timer went off, or a shutdown has cut the grace short: that has a report of its own. A grace that
+/// ends before the shutdown's limit is over by itself. The owner does not go on before the timer's unit is given up.
 void shield_group::report_overrun() noexcept {
+    const runtime_core& core = owner()->core();
     {
         std::scoped_lock guard(lock_);
-        if (over_) return;
+        // relaxed: a shutdown that stores its limit only now has cut nothing yet; one that has moved this timer was in its wheel before.
+        if (over_ || expiry_ns_ >= core.cleanup_limit_ns.load(std::memory_order_relaxed)) return;
     }
-    const runtime_core& core = owner()->core();
-    if (core.cleanup_limit_ns.load(std::memory_order_relaxed) != no_deadline) return;
     task_snapshot task;
     snapshot_record(*owner(), task);
     core.watcher->cleanup_overran(task, std::chrono::nanoseconds{grace_ns_});

@@ -30,12 +30,22 @@ bool is_loaded(std::source_location at) noexcept {
     return text == nullptr || belay::detail::is_loaded(text);
 }
 
+constexpr std::uintptr_t stopper_bits = record::claimed_bit | record::released_bit;
+
 /// What was read where a record was, and may be no more: another object may live there by now, and what it has where a record has its
 /// texts must not be followed.
 bool is_record(const std::byte* bytes) noexcept {
     const void* vtable = nullptr;
     std::memcpy(&vtable, bytes, sizeof vtable);
     return belay::detail::is_loaded(vtable) && is_loaded(reinterpret_cast<const record*>(bytes)->spawn_site());
+}
+
+/// What is written before a record is published, but for the name.
+__attribute__((no_sanitize("vptr"))) void copy_head(const std::byte* bytes, task_snapshot& out) noexcept {
+    const auto& copy = *reinterpret_cast<const record*>(bytes);
+    out.id = copy.id;
+    copy_name(copy.name.load(std::memory_order_relaxed), out);
+    out.spawned = copy.spawn_site();
 }
 
 void add_frame(task_snapshot& out, std::source_location site) noexcept {
@@ -48,12 +58,17 @@ void add_frame(task_snapshot& out, std::source_location site) noexcept {
 
 }  // namespace
 
+const record* read_owner(const operation& op) noexcept {
+    const record* owner = nullptr;
+    return read_object(&op.rec_, owner) ? owner : nullptr;
+}
+
 void snapshot_record(const record& rec, task_snapshot& out) noexcept {
     out = {};
     out.id = rec.id;
     copy_name(rec.name.load(std::memory_order_relaxed), out);
     out.spawned = rec.spawn_site();
-    auto word = rec.slot.load(std::memory_order_acquire) & ~(record::claimed_bit | record::released_bit);
+    auto word = rec.slot.load(std::memory_order_acquire) & ~stopper_bits;
     out.waiting_on = word > record::completed ? reinterpret_cast<operation*>(word)->what()
                      : rec.leaf == nullptr    ? "not started"
                                               : "ready";
@@ -77,6 +92,15 @@ void snapshot_pinning(record& rec, task_snapshot& out) noexcept {
     out.waiting_on = "running or ready";
 }
 
+bool name_unpinned(const record* rec, task_snapshot& out) noexcept {
+    out = {};
+    alignas(record) std::byte bytes[sizeof(record)];
+    if (!read_object(rec, bytes) || !is_record(bytes)) return false;
+    copy_head(bytes, out);
+    out.waiting_on = "running or ready";
+    return true;
+}
+
 // Not looked at by UBSan: that the bytes are a record's is what is found out here.
 __attribute__((no_sanitize("vptr"))) bool snapshot_unpinned(const record* rec, task_snapshot& out) noexcept {
     out = {};
@@ -86,10 +110,10 @@ __attribute__((no_sanitize("vptr"))) bool snapshot_unpinned(const record* rec, t
     const record& seen = *reinterpret_cast<const record*>(before);
     if (!is_record(before)) return false;
     task_snapshot found;
-    found.id = seen.id;
-    found.spawned = seen.spawn_site();
-    found.waiting_on = "suspended";
-    copy_name(seen.name.load(std::memory_order_relaxed), found);
+    copy_head(before, found);
+    // relaxed, of a copy: a word for a reader. What the task is suspended on is not looked at.
+    bool waits = (seen.slot.load(std::memory_order_relaxed) & ~stopper_bits) > record::completed;
+    found.waiting_on = waits ? "suspended" : seen.leaf == nullptr ? "not started" : "running or ready";
     const promise_base* frame = seen.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
@@ -115,9 +139,7 @@ __attribute__((no_sanitize("vptr"))) bool snapshot_running(const worker& w, std:
     if (!read_object(rec, bytes) || !unchanged()) return false;
     const record& copy = *reinterpret_cast<const record*>(bytes);
     if (!is_record(bytes)) return false;
-    out.id = copy.id;
-    copy_name(copy.name.load(std::memory_order_relaxed), out);
-    out.spawned = copy.spawn_site();
+    copy_head(bytes, out);
     const promise_base* frame = copy.leaf;
     for (int guard = 0; frame != nullptr && guard < 4096; ++guard) {
         alignas(promise_base) std::byte frame_bytes[sizeof(promise_base)];
@@ -127,6 +149,18 @@ __attribute__((no_sanitize("vptr"))) bool snapshot_running(const worker& w, std:
         frame = promise.parent;
     }
     return unchanged();
+}
+
+// Not looked at by UBSan: where a node was, anything may lie.
+__attribute__((no_sanitize("vptr", "alignment"))) bool is_running_below(const worker& w, std::uint64_t epoch, const record* rec,
+                                                                        const stop_node& top) noexcept {
+    auto unchanged = [&] { return w.epoch() == epoch && w.current() == rec; };
+    alignas(record) std::byte bytes[sizeof(record)];
+    if (!read_object(rec, bytes) || !unchanged()) return false;
+    const stop_node* node = &reinterpret_cast<const record*>(bytes)->node();
+    for (int guard = 0; node != nullptr && node != &top && guard < 4096; ++guard)
+        if (!read_object(&node->parent, node)) return false;
+    return node == &top && unchanged();
 }
 
 }  // namespace belay::detail

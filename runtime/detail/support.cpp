@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 
 namespace belay {
 namespace detail {
@@ -27,7 +29,7 @@ std::size_t worker_count(const runtime_core& core) noexcept { return core.regula
 std::source_location awaiting_site() noexcept { return this_worker()->current()->leaf->site; }
 
 void fork(record& rec) noexcept { this_worker()->push_fork(rec); }
-std::coroutine_handle<> continue_in(record& rec) noexcept { return this_worker()->transfer(rec); }
+std::coroutine_handle<> continue_in(record& rec) noexcept { return this_worker()->transfer_from_current(rec); }
 
 void misuse(const char* what) noexcept {
     char line[512];
@@ -36,9 +38,25 @@ void misuse(const char* what) noexcept {
     std::abort();
 }
 
-void report_never_awaited(std::source_location made) noexcept {
+/// The arguments of a task that never ran, timeout(1s, f()), that are such tasks themselves.
+struct given_tasks {
+    std::array<std::source_location, 4> made;
+    std::size_t count = 0;  // further ones are not named
+};
+
+[[gnu::noinline, gnu::cold]] void destroy_never_awaited(std::coroutine_handle<> frame, std::source_location made) noexcept {
+    held_guards& here = this_thread_guards();
+    if (given_tasks* outer = here.given; outer != nullptr) {
+        if (outer->count < outer->made.size()) outer->made[outer->count++] = made;
+        frame.destroy();
+        return;
+    }
+    given_tasks given;
+    here.given = &given;  // those of a runtime that an argument's destructor drives are strangers: see held_guards::set_aside()
+    frame.destroy();
+    here.given = nullptr;
     worker* w = this_worker();
-    (w != nullptr ? *w->core().watcher : process_observer()).never_awaited(made);
+    (w != nullptr ? *w->core().watcher : process_observer()).never_awaited(made, std::span{given.made}.first(given.count));
 }
 
 void report_lost_error(runtime_core& core, std::string_view scope, std::source_location spawned,
@@ -47,12 +65,11 @@ void report_lost_error(runtime_core& core, std::string_view scope, std::source_l
 }
 
 void settle_cleanup(outcome how, const std::exception_ptr& error, bool work_failed) {
-    if (how == outcome::value) return;
-    if (how == outcome::error && !work_failed) std::rethrow_exception(error);
+    if (how != outcome::error)
+        return;  // stopped: its grace was over, which shield_group has reported, or a shutdown cut it short
+    if (!work_failed) std::rethrow_exception(error);
     record& rec = *this_worker()->current();
-    const promise_base* caller = rec.leaf->parent;  // the leaf is finally's own frame
-    report_lost_error(rec.core(), "finally", caller != nullptr ? caller->site : rec.spawn_site(),
-                      how == outcome::error ? error : std::make_exception_ptr(task_stopped{stop_reason::cleanup_overrun}));
+    report_lost_error(rec.core(), "finally", site_of_caller(rec), error);
 }
 
 bool is_task_stopped(const std::exception_ptr& error) noexcept {

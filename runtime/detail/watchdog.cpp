@@ -224,7 +224,7 @@ void watchdog::look_at_stops(std::int64_t now) noexcept {
     while (core_.take_overdue_stop(now - stop_limit_ns_, found)) {
         if (found.why == stop_reason::shutdown) continue;  // which has a grace and a report of its own
         core_.watcher->stop_ignored({core_.name, found.scope.data(), found.why, std::chrono::nanoseconds{now - found.since_ns},
-                                     std::span{found.tasks}.first(found.described), found.total});
+                                     std::span{found.tasks}.first(found.described), found.total, found.awaited});
     }
 }
 
@@ -239,6 +239,7 @@ void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t
     stall.elapsed = std::chrono::nanoseconds{now - seen.since_ns};
     stall.lateness = std::chrono::nanoseconds{late};
     stall.queued_behind = w.queued_with_pinned();
+    stall.behind_count = w.look_behind(seen.epoch, stall.behind);
     stall.ended = !snapshot_running(w, seen.epoch, stall.task);
     core_.watcher->worker_stalled(stall);
 }

@@ -81,6 +81,21 @@ public:
         }
     }
 
+    struct sighting {
+        T* item;
+        std::int64_t index;
+    };
+    // Any thread, as long as the owner neither pops nor steals: the nth item from the oldest one, which stays where it is; null when
+    // there are not so many. A thief may take it at any moment: what is read of it counts only if still_holds() says so afterwards.
+    sighting peek(std::size_t nth) const noexcept {
+        const std::int64_t index = top_.load(std::memory_order_seq_cst) + static_cast<std::int64_t>(nth);
+        // As in steal(): acquire, pairs with the release stores of push(); the ring that is read then is not older, and an older one
+        // keeps its cells. The owner reuses the cell only when top_ has passed `index`.
+        if (index >= bottom_.load(std::memory_order_acquire)) return {nullptr, index};
+        return {ring_.load(std::memory_order_acquire)->get(index), index};
+    }
+    bool still_holds(const sighting& seen) const noexcept { return top_.load(std::memory_order_seq_cst) <= seen.index; }
+
     // Any thread. Exact for the owner while nobody steals, otherwise a value from the recent past.
     std::size_t size() const noexcept {
         // Relaxed: a hint, nothing is read on the strength of it.

@@ -22,7 +22,10 @@ std::atomic<std::uint64_t> workers_made{1};
 }  // namespace
 
 [[gnu::noinline]] worker* this_worker() noexcept { return current_worker; }
-[[gnu::noinline]] worker* set_this_worker(worker* now) noexcept { return std::exchange(current_worker, now); }
+[[gnu::noinline]] worker* set_this_worker(worker* now) noexcept {
+    if (now != nullptr) now->guards = &this_thread_guards();
+    return std::exchange(current_worker, now);
+}
 
 // ---- the functions that operations call ------------------------------------------------------------------------
 
@@ -58,8 +61,8 @@ pace next_pace() noexcept {
 }
 
 std::coroutine_handle<> finish_root(record& rec, outcome how) noexcept {
-    record* next = rec.on_done(how);
     worker* w = this_worker();
+    record* next = w->end(rec, how);
     if (next == nullptr) {
         w->set_current(nullptr);
         return std::noop_coroutine();
@@ -188,7 +191,7 @@ record* worker::next_task() noexcept {
 // ---- running ---------------------------------------------------------------------------------------------------
 
 void worker::run() noexcept {
-    current_worker = this;
+    set_this_worker(this);
     stack_top = __builtin_frame_address(0);
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
@@ -226,12 +229,16 @@ record* worker::poll(record* rec, int budget) noexcept {
     if (sampled) worker_counters::bump(counters.busy_ns, static_cast<std::uint64_t>(now_ns() - began) * sampling);
     record* last = current();  // of a chain of transfers; null when it has ended
     current_.store(nullptr, std::memory_order_relaxed);
-    if (guarded && anything(this_thread_guards())) [[unlikely]]
-        report_guards(last);
+    look_at_guards(last);
     if (abandoned.load(std::memory_order_relaxed)) [[unlikely]] {
         for (;;) ::pause();  // promise 10: the runtime has gone; an abandoned thread resumes no task
     }
     return last;
+}
+
+void worker::look_at_guards(record* last) noexcept {
+    if (guarded && anything(*guards)) [[unlikely]]
+        report_guards(last);
 }
 
 /// Returns the epoch of the poll, which is odd.
@@ -270,7 +277,7 @@ std::uint64_t worker::stand_still(std::uint64_t epoch) noexcept {
         if (rec->is_stopped()) {
             rec = unwind(*rec);
         } else if (rec->leaf == nullptr && !rec->begin()) {
-            rec = rec->on_done(outcome::error);
+            rec = end(*rec, outcome::error);
         } else {
             rec->leaf->handle().resume();
             return;
@@ -290,7 +297,13 @@ record* worker::unwind(record& rec) noexcept {
         frame->handle().destroy();
         frame = parent;
     }
-    return rec.on_done(outcome::stopped);
+    return end(rec, outcome::stopped);
+}
+
+record* worker::end(record& rec, outcome how) noexcept {
+    if (guarded && guards->count != 0) [[unlikely]]
+        return end_holding(rec, how);
+    return rec.on_done(how);
 }
 
 std::coroutine_handle<> worker::transfer(record& next) noexcept {
@@ -308,8 +321,14 @@ std::coroutine_handle<> worker::transfer(record& next) noexcept {
     return next.leaf->handle();
 }
 
+std::coroutine_handle<> worker::transfer_from_current(record& next) noexcept {
+    if (guarded && guards->count != 0) [[unlikely]]
+        keep_for_current();
+    return transfer(next);
+}
+
 void worker::note_call(const guarded_call& call) noexcept {
-    std::uint32_t& count = this_thread_guards().calls;
+    std::uint32_t& count = guards->calls;
     if (count < calls_.size()) {
         noted_call& kept = calls_[count];
         kept.call = call;
@@ -319,9 +338,8 @@ void worker::note_call(const guarded_call& call) noexcept {
     ++count;
 }
 
-/// What a poll has left behind. The thread is in no task any more: a report may lock and call what it likes.
 void worker::report_guards(record* rec) noexcept {
-    held_guards& held = this_thread_guards();
+    held_guards& held = *guards;
     auto calls = std::min<std::uint32_t>(std::exchange(held.calls, 0), static_cast<std::uint32_t>(calls_.size()));
     for (std::uint32_t i = 0; i < calls; ++i) {
         const guarded_call& call = calls_[i].call;
@@ -330,13 +348,10 @@ void worker::report_guards(record* rec) noexcept {
     }
     if (std::exchange(held.findings, 0) != 0) report_orders(core_);
     if (held.count == 0) return;
-    task_snapshot snapshot;
-    if (rec != nullptr) snapshot_unpinned(rec, snapshot);  // it may run on another worker already
-    held_lock locks[held_guards::capacity];
-    std::uint32_t known = held.known;
-    for (std::uint32_t i = 0; i < known; ++i) locks[i] = {held.entries[i].lock, held.entries[i].site, held.entries[i].callers};
-    held.forget();  // reported once; the unlock that comes later, perhaps on another thread, finds nothing
-    core_.watcher->guard_across_suspension(snapshot, {locks, known});
+    held.belong_to(rec, 0);  // it may run on another worker already, or be gone
+    if (held.known == 0) report_held(rec);  // there were too many to have an entry each
+    while (held.known != 0) report_held(held.entries[0].holder);
+    held.forget();
 }
 
 }  // namespace belay::detail

@@ -14,9 +14,12 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <thread>
 
 namespace belay::detail {
+
+struct held_guards;
 
 /// Written by the worker alone (relaxed load and store), read by scrapes.
 struct alignas(64) worker_counters {
@@ -58,6 +61,13 @@ public:
     void run() noexcept;
     /// Makes `next` the current task without a trip through a queue; a no-op coroutine if it must go through one.
     std::coroutine_handle<> transfer(record& next) noexcept;
+    /// The same for the current task, which waits for `next`: what it holds is not what `next` holds.
+    std::coroutine_handle<> transfer_from_current(record& next) noexcept;
+    /// `rec` has ended, see record::on_done(). What it leaves locked is noted as its own: another task may run in the same poll.
+    record* end(record& rec, outcome how) noexcept;
+    /// After a poll, or what stands for one: tells of what it has left behind. `last` has suspended; null when all have ended. The thread
+    /// is in no task any more: a report may lock and call what it likes.
+    void look_at_guards(record* last) noexcept;
     void set_current(record* rec) noexcept { current_.store(rec, std::memory_order_relaxed); }
     [[nodiscard]] record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
     bool spend_budget() noexcept { return --budget_ >= 0; }
@@ -110,6 +120,9 @@ public:
     bool take_over(std::int64_t now) noexcept;
     /// The same for what waits in its queues, when no neighbour is idle and steals: busy ones look at the injection queue.
     bool hand_over() noexcept;
+    /// While the owner is in the poll `epoch`: who waits in its queues, some of the next ones first. Takes nobody out. Those that only
+    /// this worker may run are not seen. Returns their number.
+    std::size_t look_behind(std::uint64_t epoch, std::span<task_snapshot> out) const noexcept;
 
     pinned_queue pinned;
     worker_counters counters;
@@ -117,6 +130,7 @@ public:
     std::atomic<int> tid{0};
     std::atomic<std::uint64_t> pthread{0};
     const void* stack_top = nullptr;  // above the frames of whatever task it runs; read by its own thread
+    held_guards* guards = nullptr;  // its own thread's, see set_this_worker(): no look-up in a poll
     const std::uint64_t first_poll;  // epochs of different workers start far from each other
     /// Owner: a task that it runs has called something that blocks. Reported when the task is back.
     void note_call(const guarded_call& call) noexcept;
@@ -146,6 +160,9 @@ private:
     bool leave_search(bool found) noexcept;
     [[nodiscard]] bool queued_anywhere() const noexcept;
     void report_guards(record* rec) noexcept;
+    void report_held(const void* holder) noexcept;
+    void keep_for_current() noexcept;
+    record* end_holding(record& rec, outcome how) noexcept;
     void push(work_queue<record>& lane, record& rec) noexcept;
 
     struct noted_call {
@@ -177,6 +194,7 @@ private:
     std::unique_ptr<driver_port> port_;
     std::atomic<worker*> stand_in_{nullptr};
     std::array<noted_call, 8> calls_;  // the first ones of a poll; held_guards::calls counts all
+    std::array<task_snapshot, 4> ended_holding_;  // tasks that have ended in this poll; held_guard::holder says which are of use
     std::atomic<bool> on_duty_;  // always, unless it is a stand-in
     std::atomic<bool> resting_;  // a stand-in begins like that
 };

@@ -2,7 +2,7 @@
 
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/cpus.hpp>
-#include <belay/runtime/detail/group.hpp>
+#include <belay/runtime/observer.hpp>
 #include <belay/runtime/runtime.hpp>
 
 #include <pthread.h>
@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <memory>
 #include <new>
-#include <source_location>
 #include <stdexcept>
 #include <system_error>
 
@@ -42,7 +41,7 @@ bool worker_setup::begin(unsigned index, runtime_core& core) noexcept {
         error = std::current_exception();
     }
     if (stand_in) {
-        if (error) report_lost_error(core, "runtime_options.on_worker_start", std::source_location::current(), error);
+        if (error) core.watcher->hook_failed("on_worker_start", index, error);
         return !error;
     }
     std::scoped_lock guard(lock_);
@@ -78,7 +77,7 @@ void worker_setup::end(unsigned index, runtime_core& core) noexcept {
     try {
         on_stop_(index);
     } catch (...) {
-        report_lost_error(core, "runtime_options.on_worker_stop", std::source_location::current(), std::current_exception());
+        core.watcher->hook_failed("on_worker_stop", index, std::current_exception());
     }
 }
 

@@ -1,8 +1,10 @@
 // A worker's turns at its driver port and its timers, its own and those that the watchdog takes for it.
+#include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/worker.hpp>
 
 #include <algorithm>
 #include <mutex>
+#include <span>
 
 namespace belay::detail {
 
@@ -81,6 +83,30 @@ bool worker::take_over(std::int64_t now) noexcept {
         found = true;
     }
     return found;
+}
+
+// A task in a queue is alive and does not run until it is taken out. The owner takes nobody out in the middle of a poll; a thief may, so
+// what was read of a task is dropped unless the queue still holds it afterwards. It is read through the kernel, as a debugger reads: if
+// the task has been taken meanwhile, and has gone, that is neither a crash nor a data race. A task that leaves lifo_ and comes back to it
+// in between is taken for one that stayed, which it may as well have.
+std::size_t worker::look_behind(std::uint64_t epoch, std::span<task_snapshot> out) const noexcept {
+    constexpr std::size_t most_looks = 16;  // of a lane whose tasks are stolen while they are looked at
+    std::size_t found = 0;
+    // acquire, both: pairs with the release in wake().
+    if (const record* rec = lifo_.load(std::memory_order_acquire); rec != nullptr && !out.empty())
+        if (snapshot_unpinned(rec, out[0]) && lifo_.load(std::memory_order_acquire) == rec) out[found++].waiting_on = "ready";
+    for (const work_queue<record>* lane : {&wake_, &fork_}) {
+        std::size_t nth = 0;
+        for (std::size_t looks = 0; looks < most_looks && found < out.size(); ++looks) {
+            auto seen = lane->peek(nth);
+            if (seen.item == nullptr) break;
+            bool readable = snapshot_unpinned(seen.item, out[found]);
+            if (!lane->still_holds(seen)) continue;  // those behind it have moved up
+            ++nth;
+            if (readable) out[found++].waiting_on = "ready";
+        }
+    }
+    return this->epoch() == epoch ? found : 0;
 }
 
 bool worker::hand_over() noexcept {

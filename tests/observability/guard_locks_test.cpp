@@ -155,6 +155,66 @@ TEST(GuardLocks, ALockThatKnowsItsPlaceIsReportedOnce) {
     EXPECT_NE(text.find(test::place(locks)), std::string::npos) << text;
 }
 
+task<> inner() { co_await yield(); }
+
+task<> outer(std::mutex* mutex, std::uint_least32_t* awaits) {
+    std::scoped_lock lock{*mutex};
+    *awaits = std::source_location::current().line() + 1;
+    co_await inner();
+}
+
+TEST(GuardLocks, TheGuardIsToEndWhereTheFunctionThatLockedAwaits) {
+    test::captured_reports captured;
+    std::uint_least32_t awaits = 0;
+    {
+        runtime rt{with_policy("all=log,stall=off,block=off", 1)};
+        std::mutex m;
+        rt.block_on(outer(&m, &awaits));
+    }
+    auto reports = captured.sink->of(guardrail::guard_across_suspension);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].fix.find("before line " + std::to_string(awaits) + " of belay::outer("), std::string::npos)
+        << reports[0].to_text();
+}
+
+task<> lambda_inside(std::mutex* mutex, std::uint_least32_t* awaits) {
+    std::scoped_lock lock{*mutex};
+    auto suspends = []() -> task<> { co_await yield(); };
+    *awaits = std::source_location::current().line() + 1;
+    co_await suspends();
+}
+
+TEST(GuardLocks, AFunctionIsNotTakenForALambdaInIt) {
+    test::captured_reports captured;
+    std::uint_least32_t awaits = 0;
+    {
+        runtime rt{with_policy("all=log,stall=off,block=off", 1)};
+        std::mutex m;
+        rt.block_on(lambda_inside(&m, &awaits));
+    }
+    auto reports = captured.sink->of(guardrail::guard_across_suspension);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].fix.find("before line " + std::to_string(awaits) + " of belay::lambda_inside("), std::string::npos)
+        << reports[0].to_text();
+}
+
+TEST(GuardLocks, ALambdaThatLockedIsNamed) {
+    test::captured_reports captured;
+    std::uint_least32_t awaits = 0;
+    {
+        runtime rt{with_policy("all=log,stall=off,block=off", 1)};
+        std::mutex m;
+        rt.block_on([&]() -> task<> {
+            std::scoped_lock lock{m};
+            awaits = std::source_location::current().line() + 1;
+            co_await inner();
+        });
+    }
+    auto reports = captured.sink->of(guardrail::guard_across_suspension);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].fix.find("before line " + std::to_string(awaits) + " of "), std::string::npos) << reports[0].to_text();
+}
+
 TEST(GuardLocks, TwoLocksAreBothNamed) {
     std::mutex a;
     std::mutex b;

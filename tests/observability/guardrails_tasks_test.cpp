@@ -1,8 +1,10 @@
 // Guardrails of tasks in a running runtime: leaks, lost errors and tasks that never ran; what makes them fire, and what they
 // must stay silent on.
 #include <belay/observability/guardrails.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/timeout.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 
 #include <gtest/gtest.h>
@@ -11,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace belay {
 namespace {
@@ -128,6 +131,68 @@ TEST(NeverAwaited, ATaskThatIsDroppedIsNamed) {
     ASSERT_EQ(reports.size(), 1U);
     EXPECT_EQ(test::missing_part(reports[0]), "");
     EXPECT_NE(reports[0].to_text().find("answer()"), std::string::npos) << reports[0].to_text();
+}
+
+TEST(NeverAwaited, ATimeoutThatIsDroppedIsReportedOnceWithItsTask) {
+    test::captured_reports captured;
+    auto before = guardrails::guardrail_counts()[guardrail::never_awaited];
+    runtime rt{with_policy("all=log")};
+    rt.block_on([]() -> task<> {
+        { auto dropped = timeout(1s, timeout(2s, answer())); }
+        { auto another = answer(); }
+        co_return;
+    });
+    EXPECT_EQ(guardrails::guardrail_counts()[guardrail::never_awaited], before + 2);
+    auto reports = captured.sink->of(guardrail::never_awaited);
+    ASSERT_EQ(reports.size(), 2U);
+    EXPECT_EQ(test::missing_part(reports[0]), "");
+    ASSERT_EQ(reports[0].where.size(), 2U) << reports[0].to_text();
+    EXPECT_NE(reports[0].where[0].frames.at(0).function.find("run_with_deadline"), std::string::npos) << reports[0].to_text();
+    ASSERT_EQ(reports[0].where[1].frames.size(), 2U) << reports[0].to_text();
+    EXPECT_NE(reports[0].where[1].frames[1].function.find("answer()"), std::string::npos) << reports[0].to_text();
+    EXPECT_EQ(reports[1].where.size(), 1U) << reports[1].to_text();
+}
+
+task<int> question() { co_return 6 * 9; }
+
+TEST(NeverAwaited, TimeoutsAreToldApartByWhatTheyWereGiven) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    rt.block_on([]() -> task<> {
+        { auto dropped = timeout(1s, timeout(2s, answer())); }
+        { auto dropped = timeout(1s, timeout(2s, question())); }
+        co_return;
+    });
+    EXPECT_EQ(captured.sink->of(guardrail::never_awaited).size(), 2U);
+}
+
+/// An argument that drives a runtime of its own when it is destroyed.
+struct drives_at_its_end {
+    bool own = true;
+    drives_at_its_end() = default;
+    drives_at_its_end(drives_at_its_end&& other) noexcept : own{std::exchange(other.own, false)} {}
+    ~drives_at_its_end() {
+        if (!own) return;
+        local_runtime inside{{.guardrails = "all=log,stall=off"}};
+        inside.spawn([]() -> task<> {
+            { auto dropped = question(); }
+            co_return;
+        });
+        inside.poll();
+    }
+};
+task<> is_given(drives_at_its_end) { co_return; }
+
+TEST(NeverAwaited, WhatAnotherRuntimeDropsMeanwhileIsAMistakeOfItsOwn) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=off,block=off")};
+    rt.block_on([]() -> task<> {
+        { auto dropped = is_given({}); }
+        co_return;
+    });
+    auto reports = captured.sink->of(guardrail::never_awaited);
+    ASSERT_EQ(reports.size(), 2U);
+    for (const auto& r : reports) EXPECT_EQ(r.where.size(), 1U) << r.to_text();
 }
 
 TEST(NeverAwaited, TasksThatRanOrWereMovedAreSilent) {

@@ -1,10 +1,9 @@
-// Guardrails of workers and locks in a running runtime: what makes them fire, and what they must stay silent on. No test waits
+// Guardrails of workers in a running runtime: what makes them fire, and what they must stay silent on. No test waits
 // for time to pass: a stuck task is let go by the report that it causes.
 #include <belay/observability/guardrails.hpp>
 
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/yield.hpp>
-#include <belay/sync/sync_mutex.hpp>
 #include <belay/tests/observability/capture_sink.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
@@ -50,6 +49,29 @@ TEST(BlockedWorker, ATaskThatComputesIsNamedWithItsStacks) {
     EXPECT_TRUE(names_function(text, "compute_until_reported")) << text;
     EXPECT_NE(text.find(place(spawned)), std::string::npos) << text;
     EXPECT_EQ(reports[0].runtime, "guarded");
+}
+
+task<> waits_its_turn() { co_return; }
+
+TEST(BlockedWorker, WhatWaitsBehindItIsNamed) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=log:20ms", 1)};
+    std::uint_least32_t spawned = 0;
+    rt.block_on([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            spawned = std::source_location::current().line() + 1;
+            for (int i = 0; i < 5; ++i) s.spawn(waits_its_turn);
+            co_await hog(captured.sink.get());
+        });
+    });
+    auto reports = captured.sink->of(guardrail::blocked_worker);
+    ASSERT_EQ(reports.size(), 1U);
+    std::string behind;
+    for (const auto& fact : reports[0].facts)
+        if (fact.name == "behind it") behind = fact.text;
+    EXPECT_EQ(behind.find("5 ready tasks: task "), 0U) << behind;
+    EXPECT_NE(behind.find(place(spawned) + " in "), std::string::npos) << behind;
+    EXPECT_NE(behind.find("; and 1 more"), std::string::npos) << behind;
 }
 
 task<> read_blocking(int fd) {
@@ -99,43 +121,6 @@ TEST(BlockedWorker, AnAllowScopeIsSilentBesideOneThatIsReported) {
     auto reports = captured.sink->of(guardrail::blocked_worker);
     ASSERT_EQ(reports.size(), 1U);
     EXPECT_NE(reports[0].spawned.find(place(spawned)), std::string::npos) << reports[0].to_text();
-}
-
-// ---- a lock across a suspension --------------------------------------------------------------------------------
-
-TEST(GuardAcrossSuspension, NamesTheLockAndTheSuspension) {
-    test::captured_reports captured;
-    runtime rt{with_policy("all=log", 1)};  // one worker: the task comes back to the thread that has to unlock
-    sync_mutex mutex;
-    auto locked = std::source_location::current().line() + 2;
-    rt.block_on([&]() -> task<> {
-        sync_lock lock{mutex};
-        co_await yield();
-    });
-    auto reports = captured.sink->of(guardrail::guard_across_suspension);
-    ASSERT_EQ(reports.size(), 1U);
-    EXPECT_EQ(test::missing_part(reports[0]), "");
-    auto text = reports[0].to_text();
-    EXPECT_NE(text.find(place(locked)), std::string::npos) << text;
-    EXPECT_NE(text.find(place(locked + 1)), std::string::npos) << text;
-}
-
-TEST(GuardAcrossSuspension, LocksThatEndBeforeTheSuspensionAreSilent) {
-    test::captured_reports captured;
-    runtime rt{with_policy("all=log")};
-    sync_mutex mutex;
-    sync_guarded<int> counter;
-    rt.block_on([&]() -> task<> {
-        for (int i = 0; i < 1000; ++i) {
-            {
-                sync_lock lock{mutex};
-            }
-            counter.with([](int& n) { ++n; });
-            if (mutex.try_lock()) mutex.unlock();
-            co_await yield();
-        }
-    });
-    EXPECT_EQ(captured.sink->written(), 0U);
 }
 
 // ---- the policy ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/this_task.hpp>
+#include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/event.hpp>
@@ -24,6 +25,7 @@ extern "C" const char* __tsan_default_options() { return "detect_deadlocks=0"; }
 namespace belay {
 namespace {
 
+using namespace std::chrono_literals;
 using test::place;
 using test::text_of;
 using test::with_policy;
@@ -98,6 +100,38 @@ TEST(LockOrder, SynchronousLocks) {
     });
     ASSERT_EQ(reports.size(), 1U);
     EXPECT_NE(reports[0].to_text().find("take_both_sync"), std::string::npos) << reports[0].to_text();
+}
+
+task<> take_sync(sync_mutex& only) {
+    sync_lock lock{only};
+    co_return;
+}
+
+TEST(LockOrder, WhatATaskHoldsThatWaitsIsNotItsBranchs) {
+    sync_mutex a;
+    sync_mutex b;
+    auto reports = found_in([&](runtime& rt) {
+        run(rt, [&]() -> task<> {
+            sync_lock outer{a};
+            co_await timeout(1h, take_sync(b));
+        });
+        run(rt, [&] { return take_both_sync(b, a); });
+    });
+    EXPECT_EQ(reports.size(), 0U);
+}
+
+TEST(LockOrder, WhatATaskHoldsIsStillItsOwnWhenItGoesOn) {
+    sync_mutex a;
+    sync_mutex b;
+    auto reports = found_in([&](runtime& rt) {
+        run(rt, [&]() -> task<> {
+            sync_lock outer{a};
+            co_await timeout(1h, []() -> task<> { co_return; }());
+            sync_lock inner{b};
+        });
+        run(rt, [&] { return take_both_sync(b, a); });
+    });
+    EXPECT_EQ(reports.size(), 1U);
 }
 
 TEST(LockOrder, ASynchronousAndAnAsynchronousOne) {

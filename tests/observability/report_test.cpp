@@ -109,6 +109,19 @@ TEST(Report, HeldLocksNameBothSites) {
     EXPECT_EQ(r.where[1].frames.at(0).place, here_text);
 }
 
+TEST(Report, ATaskThatEndedWithALockIsNamed) {
+    held_lock lock{&here, here, {}};
+    auto task = session_task();
+    task.waiting_on = "ended";
+    auto r = detail::describe_held_locks(task, {&lock, 1});
+    EXPECT_EQ(test::missing_part(r), "");
+    EXPECT_EQ(r.what, "task 17 \"session\" ended while it held 1 synchronous lock");
+    EXPECT_EQ(r.task_id, 17U);
+    EXPECT_NE(r.spawned.find(here_text), std::string::npos) << r.spawned;
+    EXPECT_EQ(r.where.at(1).frames.at(0).note, "ended; awaited here last, or was made here");
+    EXPECT_NE(r.fix.find("before the task ends"), std::string::npos) << r.fix;
+}
+
 TEST(Report, ALeakListsItsTasksAndCountsTheRest) {
     std::vector<task_snapshot> tasks(20, session_task());
     auto r = detail::describe_leak("web", "shutdown", tasks, 1000);
@@ -156,6 +169,33 @@ TEST(Report, AStallWithoutAnyEvidenceStillHasItsFiveParts) {
     EXPECT_EQ(r.what,
               "task 17 \"session\" held worker 0 of runtime \"belay\" for 52 ms (limit 50 ms): COMPUTING WITHOUT A PAUSE");
     EXPECT_NE(r.to_text().find("not available, the poll ended before it could be read"), std::string::npos);
+}
+
+TEST(Report, OnlyAStartHookKeepsAWorkerFromBeginning) {
+    auto error = std::make_exception_ptr(std::runtime_error{"no licence"});
+    auto start = detail::describe_failed_hook("on_worker_start", 3, error);
+    auto stop = detail::describe_failed_hook("on_worker_stop", 3, error);
+    EXPECT_EQ(test::missing_part(start), "");
+    EXPECT_NE(start.why.find("does not begin"), std::string::npos) << start.why;
+    EXPECT_EQ(stop.why.find("does not begin"), std::string::npos) << stop.why;
+}
+
+TEST(Report, AStallNamesWhatWaitsBehindIt) {
+    worker_stall stall;
+    stall.runtime = "belay";
+    stall.ended = true;
+    stall.task = session_task();
+    stall.queued_behind = 3;
+    stall.behind[0] = session_task();
+    stall.behind[1].id = 18;
+    stall.behind[1].spawned = here;
+    stall.behind_count = 2;
+    detail::stall_verdict verdict{detail::stall_class::hog, {25ms, 24ms, 0ms, 'S', 0ms}, true};
+    auto r = detail::describe_stall(stall, verdict, detail::gather(stall, verdict), 50ms);
+    EXPECT_EQ(r.facts.at(1).text,
+              "3 ready tasks: task 17 \"session\"; task 18, spawned at " + detail::site_text(here) + "; and 1 more");
+    stall.behind_count = 0;
+    EXPECT_EQ(detail::describe_stall(stall, verdict, detail::gather(stall, verdict), 50ms).facts.at(1).text, "3 ready tasks");
 }
 
 TEST(SourceText, FunctionsAreShownAsTheyWereWritten) {

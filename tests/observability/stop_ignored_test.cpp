@@ -6,6 +6,7 @@
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
+#include <belay/runtime/timeout.hpp>
 #include <belay/runtime/when_all.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
@@ -90,6 +91,79 @@ TEST(StopIgnored, ATaskThatComputesIsNamed) {
         });
     });
     EXPECT_EQ(captured.sink->of(guardrail::stop_ignored).size(), 1U);
+    auto text = text_of(captured, guardrail::stop_ignored);
+    EXPECT_NE(text.find(", running on worker "), std::string::npos) << text;
+}
+
+TEST(StopIgnored, ATimeoutAroundAComputationIsNamedWithTheLineWhereItIsAwaited) {
+    test::captured_reports captured;
+    runtime rt{with_policy(watched, 2)};
+    std::uint_least32_t awaited = 0;
+    std::uint_least32_t branches = 0;
+    auto computes = [&]() -> task<> {
+        test::compute_until_reported(*captured.sink);
+        co_return;
+    };
+    auto work = [&]() -> task<> {
+        branches = std::source_location::current().line() + 1;
+        co_await when_all(computes(), yield());
+    };
+    rt.block_on([&]() -> task<> {
+        awaited = std::source_location::current().line() + 1;
+        (void)co_await try_timeout(50ms, work());
+    });
+    auto reports = captured.sink->of(guardrail::stop_ignored);
+    ASSERT_EQ(reports.size(), 1U);
+    auto text = reports[0].to_text();
+    ASSERT_EQ(reports[0].facts.size(), 1U) << text;
+    EXPECT_NE(reports[0].facts[0].text.find("\"timeout\", awaited at "), std::string::npos) << text;
+    EXPECT_NE(reports[0].facts[0].text.find(test::place(awaited)), std::string::npos) << text;
+    EXPECT_NE(text.find(", running on worker "), std::string::npos) << text;
+    ASSERT_EQ(reports[0].where.at(0).frames.size(), 2U) << text;  // the branch that computes, and who awaits it
+    EXPECT_NE(reports[0].where[0].frames[1].place.find(test::place(branches)), std::string::npos) << text;
+}
+
+TEST(StopIgnored, ATimeoutInATimeoutIsAwaitedWhereTheOuterOneIs) {
+    test::captured_reports captured;
+    deaf op;
+    runtime rt{with_policy(watched, 1)};
+    auto ends = end_when_reported(op, *captured.sink);
+    std::uint_least32_t awaited = 0;
+    rt.block_on([&]() -> task<> {
+        awaited = std::source_location::current().line() + 1;
+        (void)co_await try_timeout(1h, try_timeout(1ms, wait_for(&op)));
+    });
+    ends.join();
+    auto reports = captured.sink->of(guardrail::stop_ignored);
+    ASSERT_EQ(reports.size(), 1U);
+    ASSERT_EQ(reports[0].facts.size(), 1U) << reports[0].to_text();
+    EXPECT_NE(reports[0].facts[0].text.find(test::place(awaited)), std::string::npos) << reports[0].to_text();
+}
+
+TEST(StopIgnored, AnotherBranchOfTheTaskIsNotBlamed) {
+    test::captured_reports captured;
+    deaf op;
+    runtime rt{with_policy(watched, 2)};
+    auto ends = end_when_reported(op, *captured.sink);
+    std::atomic<bool> computing{false};
+    auto computes = [&]() -> task<> {
+        computing = true;
+        test::compute_until_reported(*captured.sink);
+        co_return;
+    };
+    auto waits = [&]() -> task<> {
+        while (!computing) co_await yield();
+        (void)co_await try_timeout(1ms, wait_for(&op));
+    };
+    rt.block_on([&]() -> task<> { co_await when_all(computes(), waits()); });
+    ends.join();
+    auto reports = captured.sink->of(guardrail::stop_ignored);
+    ASSERT_EQ(reports.size(), 1U);
+    auto text = reports[0].to_text();
+    EXPECT_EQ(text.find(", running on worker "), std::string::npos) << text;
+    EXPECT_NE(text.find(", suspended, "), std::string::npos) << text;
+    ASSERT_EQ(reports[0].where.at(0).frames.size(), 1U) << text;
+    EXPECT_NE(reports[0].where[0].frames[0].function.find("wait_for("), std::string::npos) << text;
 }
 
 TEST(StopIgnored, TheInnermostScopeIsNamedAndOnce) {

@@ -27,6 +27,34 @@ TEST(Snapshot, OfATaskThatIsThere) {
     EXPECT_NE(std::string_view{seen.spawned.file_name()}.find("detail_snapshot_test.cpp"), std::string_view::npos);
 }
 
+TEST(Snapshot, SaysWhatTheTaskIsAbout) {
+    stop_node node;
+    somebody task{node};
+    promise_base frame{std::source_location::current()};
+    task_snapshot seen;
+    ASSERT_TRUE(snapshot_unpinned(&task, seen));
+    EXPECT_STREQ(seen.waiting_on, "not started");
+    task.leaf = &frame;
+    task.slot = record::completed;
+    ASSERT_TRUE(snapshot_unpinned(&task, seen));
+    EXPECT_STREQ(seen.waiting_on, "running or ready");
+    task.slot = reinterpret_cast<std::uintptr_t>(&frame) | record::claimed_bit;  // the operation is not looked at
+    ASSERT_TRUE(snapshot_unpinned(&task, seen));
+    EXPECT_STREQ(seen.waiting_on, "suspended");
+}
+
+TEST(Snapshot, OfANameAlone) {
+    stop_node node;
+    somebody task{node};
+    task.id = 7;
+    task.leaf = reinterpret_cast<promise_base*>(16);  // as of a frame that goes meanwhile
+    task_snapshot seen;
+    EXPECT_FALSE(snapshot_unpinned(&task, seen));
+    ASSERT_TRUE(name_unpinned(&task, seen));
+    EXPECT_EQ(seen.id, 7U);
+    EXPECT_EQ(seen.depth, 0U);
+}
+
 TEST(Snapshot, NotOfWhatOnlyLiesWhereATaskWas) {
     stop_node node;
     somebody task{node};

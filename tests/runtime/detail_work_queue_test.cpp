@@ -49,6 +49,25 @@ TEST(WorkQueue, StealTakesTheOldest) {
     EXPECT_EQ(queue.pop(), nullptr);
 }
 
+TEST(WorkQueue, PeekShowsTheOldestFirstAndTakesNothing) {
+    std::vector<item> items(6);
+    work_queue<item> queue(4);
+    EXPECT_EQ(queue.peek(0).item, nullptr);
+    for (auto& each : items) queue.push(&each);
+    auto first = queue.peek(0);
+    auto second = queue.peek(1);
+    EXPECT_EQ(first.item, &items[0]);
+    EXPECT_EQ(second.item, &items[1]);
+    EXPECT_EQ(queue.peek(5).item, &items[5]);
+    EXPECT_EQ(queue.peek(6).item, nullptr);
+    EXPECT_TRUE(queue.still_holds(first));
+    EXPECT_EQ(queue.size(), 6U);
+    EXPECT_EQ(queue.steal(), &items[0]);
+    EXPECT_FALSE(queue.still_holds(first));
+    EXPECT_TRUE(queue.still_holds(second));
+    EXPECT_EQ(queue.peek(0).item, &items[1]);
+}
+
 TEST(WorkQueue, GrowsAndKeepsTheOrder) {
     std::vector<item> items(1000);
     work_queue<item> queue(4);

@@ -187,7 +187,7 @@ TEST_F(Finally, AnErrorOfTheCleanupAloneIsThrownAlsoAfterAStop) {
 TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing) {
     gate begun;
     captured_reports captured;
-    auto before = guardrails::guardrail_counts()[guardrail::lost_error];
+    auto before = guardrails::guardrail_counts();
     std::atomic<int> overran{0};
     struct looks {
         std::atomic<int>& n;
@@ -216,7 +216,9 @@ TEST_F(Finally, ACleanupThatOverrunsIsStoppedCountedAndReportedAndChangesNothing
         });
     });
     EXPECT_EQ(overran, 3);
-    EXPECT_EQ(guardrails::guardrail_counts()[guardrail::lost_error], before + 3);
+    auto after = guardrails::guardrail_counts();
+    EXPECT_EQ(after[guardrail::cleanup_overrun], before[guardrail::cleanup_overrun] + 3);
+    EXPECT_EQ(after[guardrail::lost_error], before[guardrail::lost_error]);  // one event, one report
 }
 
 TEST_F(Finally, InsideATimeoutTheDeadlineStopsTheWorkAndNotTheCleanup) {
@@ -277,6 +279,16 @@ TEST_F(Finally, AShutdownLetsCleanupsRunWithinItsGrace) {
     EXPECT_EQ(log.text(), "work unwound, cleanup begins, cleanup ends");
 }
 
+TEST_F(Finally, ACleanupThatOverrunsItsOwnGraceInAShutdownIsReported) {
+    captured_reports captured;
+    gate begun;
+    runtime other{options()};
+    other.spawn([&]() -> task<> { co_await finally(wait_and_log(begun, "work"), []() -> task<> { co_await never(); }, 2ms); });
+    wait_until([&] { return begun.opened(); });
+    EXPECT_TRUE(other.shutdown(60s).clean());
+    EXPECT_EQ(captured.sink->of(guardrail::cleanup_overrun).size(), 1U);
+}
+
 TEST_F(Finally, AShutdownEndsACleanupThatWouldOutliveItsGrace) {
     captured_reports captured;
     gate begun;
@@ -284,6 +296,7 @@ TEST_F(Finally, AShutdownEndsACleanupThatWouldOutliveItsGrace) {
     other.spawn([&]() -> task<> { co_await finally(wait_and_log(begun, "work"), []() -> task<> { co_await never(); }, 2h); });
     wait_until([&] { return begun.opened(); });
     EXPECT_TRUE(other.shutdown(2s).clean());
+    EXPECT_EQ(captured.sink->of(guardrail::cleanup_overrun).size(), 0U);
 }
 
 }  // namespace

@@ -295,6 +295,7 @@ TEST_F(Map, AnErrorEndsItEvenWhereNothingElseSuspends) {
 TEST_F(Map, AFurtherErrorIsReported) {
     captured_reports captured;
     std::atomic<int> arrived{0};
+    std::uint_least32_t line = 0;
     rt.block_on([&]() -> task<> {
         auto racer = [&](int) -> task<int> {
             ++arrived;
@@ -302,10 +303,31 @@ TEST_F(Map, AFurtherErrorIsReported) {
             throw std::runtime_error("race");
             co_return 0;
         };
+        line = std::source_location::current().line() + 1;
         EXPECT_THROW(co_await map(numbers(2), at_most(2), racer), std::runtime_error);
     });
     auto reports = captured.sink->of(guardrail::lost_error);
     ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].spawned.find("map_test.cpp:" + std::to_string(line)), std::string::npos) << reports[0].spawned;
+}
+
+TEST_F(Map, TheLostErrorOfTheFirstLaneNamesTheCallToo) {
+    captured_reports captured;
+    std::uint_least32_t line = 0;
+    rt.block_on([&]() -> task<> {
+        auto work = [](int i) -> task<int> {
+            if (i == 1) throw std::runtime_error("the first error");
+            while (!this_task::stop_requested()) std::this_thread::yield();  // by that error
+            throw std::runtime_error("the lost error");
+            co_return 0;
+        };
+        line = std::source_location::current().line() + 1;
+        EXPECT_THROW(co_await map(numbers(2), at_most(2), work), std::runtime_error);
+    });
+    auto reports = captured.sink->of(guardrail::lost_error);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].what.find("the lost error"), std::string::npos) << reports[0].what;
+    EXPECT_NE(reports[0].spawned.find("map_test.cpp:" + std::to_string(line)), std::string::npos) << reports[0].spawned;
 }
 
 TEST_F(Map, AnErrorOfTheCallItselfIsAnErrorLikeAnother) {

@@ -101,7 +101,13 @@ TEST_F(WorkerSetup, AnErrorOfTheStopHookIsReportedAsLost) {
                         throw std::runtime_error("too late");
                     }}};
     }
-    EXPECT_EQ(captured.sink->of(guardrail::lost_error).size(), 1U);
+    auto reports = captured.sink->of(guardrail::lost_error);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(missing_part(reports[0]), "");
+    EXPECT_EQ(reports[0].what,
+              "nobody will see this error of the hook runtime_options::on_worker_stop: std::runtime_error: too late");
+    EXPECT_EQ(reports[0].to_text().find("the task"), std::string::npos) << reports[0].to_text();
+    EXPECT_EQ(reports[0].to_text().find("a task"), std::string::npos) << reports[0].to_text();
 }
 
 TEST_F(WorkerSetup, PinnedWorkersHaveOneCpuEachOfTheAllowedOnes) {

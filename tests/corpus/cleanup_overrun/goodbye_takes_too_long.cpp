@@ -1,5 +1,4 @@
 // reports cleanup-overrun
-// also lost-error
 // The cleanup waits for the peer's answer, and the peer has gone.
 #include <belay/belay.hpp>
 

@@ -1,7 +1,6 @@
 // reports guard-across-suspension
 // needs guard
-// no line: the task has ended, and its places are gone with it
-// The early return forgets to unlock.
+// The early return forgets to unlock. The task has ended then: what is named is where it was spawned.
 #include <belay/belay.hpp>
 
 #include <pthread.h>
@@ -23,6 +22,6 @@ belay::task<bool> withdraw(long amount) {
 
 int main() {
     belay::runtime runtime{{.workers = 1}};
-    runtime.block_on(withdraw(10));
+    runtime.block_on(withdraw(10));  // <- here
     return 0;
 }

@@ -14,12 +14,14 @@ belay::task<double> load_model() {
 }
 
 belay::task<double> predict() {
-    double x = co_await load_model();  // <- here
+    double x = co_await load_model();
     for (const auto end = std::clock() + CLOCKS_PER_SEC / 2; std::clock() < end;) x = x * (1 - x) * 3.9;
     co_return x;
 }
 
-belay::task<> answer() { (void)co_await belay::try_timeout(std::chrono::milliseconds{5}, predict()); }
+belay::task<> answer() {
+    (void)co_await belay::try_timeout(std::chrono::milliseconds{5}, predict());  // <- here
+}
 
 }  // namespace
 

@@ -1,5 +1,4 @@
-// reports lost-error
-// also cleanup-overrun
+// reports cleanup-overrun
 // The cleanup waits for an acknowledgement that never comes, until its grace is over. Nothing has been cleaned up then.
 #include <belay/belay.hpp>
 
