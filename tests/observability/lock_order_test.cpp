@@ -191,8 +191,8 @@ TEST(LockOrder, IsReportedOnce) {
 
 TEST(LockOrder, AMutexThatATaskHoldsAlready) {
     test::captured_reports captured;
-    runtime rt{with_policy(looks)};
     mutex m;
+    runtime rt{with_policy(looks)};
     auto job = rt.spawn([&]() -> task<> {
         auto outer = co_await m.lock();
         auto inner = co_await m.lock();
