@@ -4,6 +4,7 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/observability/report.hpp>
 #include <belay/runtime/runtime.hpp>
+#include <belay/runtime/sleep.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/channel.hpp>
 #include <belay/sync/mutex.hpp>
@@ -15,6 +16,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -275,14 +278,45 @@ void lock_order(tour_guide& guide) {
     guide.finish();
 }
 
+// ---- 13: a task that lets others run, but seldom -----------------------------------------------------------------
+
+belay::task<> reindex(const tour_guide& guide) {
+    while (guide.still_waiting()) {
+        for (auto end = std::clock() + CLOCKS_PER_SEC / 10'000; std::clock() < end;) {}
+        co_await belay::checkpoint();  // yields when 128 of these are done, which is not often
+    }
+}
+
+void starvation(tour_guide& guide) {
+    guide.next("a task that uses up its whole budget, and a timer that comes late");
+    auto options = tour_options(1);
+    options.guardrails = "all=log,stall=log:1s,starve=log:50ms";
+    belay::runtime runtime{options};
+    runtime.block_on(belay::with_scope({.name = "index"}, [&](belay::scope& scope) -> belay::task<> {
+        scope.spawn(reindex, std::ref(guide));
+        while (guide.still_waiting()) co_await belay::sleep_for(1ms);
+    }));
+    guide.finish();
+}
+
 }  // namespace
 
 int main() {
     auto guide = std::make_shared<tour_guide>();
     belay::guardrails::set_sink(guide);
-    constexpr std::array stops{hog,           blocking_read,     lock_across_suspension,     leak,          lost_error,
-                               never_awaited, borrowed_captures, any_lock_across_suspension, blocking_call, stop_ignored,
-                               deadlock,      lock_order};
+    constexpr std::array stops{hog,
+                               blocking_read,
+                               lock_across_suspension,
+                               leak,
+                               lost_error,
+                               never_awaited,
+                               borrowed_captures,
+                               any_lock_across_suspension,
+                               blocking_call,
+                               stop_ignored,
+                               deadlock,
+                               lock_order,
+                               starvation};
     for (auto* stop : stops) stop(*guide);
     std::printf("\n%d of %zu mistakes were caught\n", guide->found(), stops.size());
     belay::guardrails::set_sink(nullptr);

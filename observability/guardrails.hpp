@@ -33,9 +33,10 @@ enum class guardrail : std::uint8_t {
     fan_out,                  ///< "fanout": a scope without a limit has very many tasks
     pool_saturated,           ///< "pool": functions wait for long for a thread of a blocking pool
     borrowed_captures,        ///< "capture": a spawned task refers to the captures of a lambda that it does not keep
-    lock_order                ///< "order": tasks take the same locks in different orders
+    lock_order,               ///< "order": tasks take the same locks in different orders
+    starvation                ///< "starve": ready tasks, or timers, wait for long although their workers run others
 };
-inline constexpr std::size_t guardrail_count = 13;
+inline constexpr std::size_t guardrail_count = 14;
 
 /// The name in reports and metrics: "blocked_worker", ...
 std::string_view to_string(guardrail kind) noexcept;
@@ -43,7 +44,7 @@ std::string_view to_string(guardrail kind) noexcept;
 namespace guardrails {
 
 /// The word for it in a policy: "stall", "lock", "block", "stop", "cleanup", "leak", "error", "await", "deadlock", "fanout", "pool", "capture",
-/// "order".
+/// "order", "starve".
 std::string_view policy_word(guardrail kind) noexcept;
 
 /// What happens besides counting. `off` is not even looked for where there is a threshold, see parse_policy().
@@ -71,12 +72,12 @@ struct policy {
 /// Debug build of the library: stalls of 50 ms, all panic; release: 100 ms, all log. What may be meant, or be right all the same, logs
 /// in both: lost errors, because an `isolate` scope expects them; borrowed captures, since the lambda may outlive the task;
 /// deadlocks, since a thread may use an object in a task's frame; cleanups that are cut short; and what load alone can bring about,
-/// fan-out and saturated pools. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is attached no
+/// fan-out, saturated pools and starvation. The thresholds are ten times as long under a sanitizer or Valgrind. While a debugger is attached no
 /// stall is reported, whatever the policy says.
 policy default_policy() noexcept;
 
 /// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
-/// stands for every guardrail; `stall`, `block`, `stop`, `deadlock` and `pool` take a threshold (ns, us, ms, s; `block` also
+/// stands for every guardrail; `stall`, `block`, `stop`, `deadlock`, `pool` and `starve` take a threshold (ns, us, ms, s; `block` also
 /// `any`: every call that could have slept, whether it did or not). Throws std::invalid_argument that names the wrong
 /// word and the words that are accepted.
 policy parse_policy(std::string_view text, const policy& base);

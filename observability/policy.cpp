@@ -40,8 +40,9 @@ constexpr std::array<traits, guardrail_count> all_traits{{
     {"pool_saturated", "pool", true, true},
     {"borrowed_captures", "capture", false, true},
     {"lock_order", "order", false, true},
+    {"starvation", "starve", true, true},
 }};
-static_assert(all_traits.back().word == "order" && static_cast<std::size_t>(guardrail::lock_order) + 1 == guardrail_count);
+static_assert(all_traits.back().word == "starve" && static_cast<std::size_t>(guardrail::starvation) + 1 == guardrail_count);
 
 /// Null for what is none.
 const traits* traits_of(guardrail kind) noexcept {
@@ -184,6 +185,7 @@ policy default_policy() noexcept {
     result[guardrail::stop_ignored].threshold = 5s * slower;
     result[guardrail::deadlock].threshold = 1s * slower;
     result[guardrail::pool_saturated].threshold = 1s * slower;
+    result[guardrail::starvation].threshold = 250ms * slower;
     return result;
 }
 

@@ -65,6 +65,7 @@ struct runtime_metrics {
     std::string backend_reason;
     std::size_t live_tasks = 0;  ///< spawned and not ended
     std::size_t injected = 0;  ///< depth of the global injection queue
+    std::uint64_t ready_wait_ns = 0;  ///< what a ready task has waited for a worker at least, lately; 0 with starve=off
     std::vector<worker_metrics> workers;  ///< stand-ins of block_in_place come last
     std::size_t in_place = 0;  ///< workers inside block_in_place(), stand-ins included
     std::size_t stand_ins = 0;  ///< threads made to stand in for them

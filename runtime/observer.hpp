@@ -113,6 +113,25 @@ struct saturated_pool {
     task_snapshot task;  ///< whose function that is; its id is 0 if it is not known
 };
 
+/// Where tasks wait that are ready: in one worker's queues, among those that only this worker may run, in the queue of what comes from
+/// other threads, or somewhere in the queues of all. Or no tasks, but the timers of a worker.
+enum class starved_queue : std::uint8_t { own, pinned, injected, all, timers };
+
+/// Something waits for its turn although its worker goes on running tasks.
+struct starvation {
+    std::string_view runtime;
+    starved_queue queue = starved_queue::own;
+    unsigned worker = 0;  ///< not of `injected` and `all`
+    std::chrono::nanoseconds waited{};  ///< at least
+    std::size_t waiting = 0;  ///< ready tasks in that queue, or armed timers
+    std::uint64_t polls = 0;  ///< meanwhile, by that worker or by all
+    std::uint64_t budget_yields = 0;  ///< of these: ended because the task had used up its budget
+    task_snapshot task{};  ///< was found running most often; its id is 0 if none was
+    unsigned seen = 0;  ///< at so many looks
+    unsigned spent = 0;  ///< ... and was the last that had used up its budget
+    unsigned looks = 0;  ///< of so many
+};
+
 /// What a runtime tells its observer. Every function may be called from any thread, the watchdog's included, while workers
 /// are stuck: it must not wait for a worker and must not use the application's logger. Nothing may be thrown.
 class observer {
@@ -147,6 +166,9 @@ public:
     virtual void deadlocked(const deadlock& found) noexcept = 0;
     /// The watchdog saw it; again only when the queue was empty, or short, in between.
     virtual void pool_saturated(const saturated_pool& pool) noexcept = 0;
+    /// The watchdog saw ready tasks, or timers that are due, wait for `starvation_limit()`. Once for what seems to have one cause; again
+    /// when nothing has waited for half of the limit for a while in between.
+    virtual void starved(const starvation& found) noexcept = 0;
     /// A scope whose `max_tasks` nobody has set has come to so many tasks. `spawned` is the place of one of the latest.
     virtual void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept = 0;
     /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
@@ -164,6 +186,8 @@ public:
     [[nodiscard]] virtual std::chrono::nanoseconds stop_limit() const noexcept = 0;
     /// How long a function may wait for a thread of its pool before that is reported; zero: for ever.
     [[nodiscard]] virtual std::chrono::nanoseconds pool_wait_limit() const noexcept = 0;
+    /// How long a ready task may wait for a worker that runs others before that is reported; zero: for ever.
+    [[nodiscard]] virtual std::chrono::nanoseconds starvation_limit() const noexcept = 0;
     /// How long the runtime must have been idle before its tasks are searched for deadlocks; while it is not, they are after sixty times
     /// as long. Zero: never.
     [[nodiscard]] virtual std::chrono::nanoseconds deadlock_period() const noexcept = 0;

@@ -164,6 +164,9 @@ void add_queues(family_writer& out, const runtime_metrics& m) {
     for (const auto& w : m.workers) local += w.queue_depth;
     out.add(local, {{"queue", "local"}});
     out.add(m.injected, {{"queue", "global"}});
+    out.begin("belay_ready_wait_seconds", MetricType::Gauge,
+              "How long a ready task has waited for a worker at least, as the watchdog saw it lately; 0 with starve=off.");
+    out.add(static_cast<double>(m.ready_wait_ns) * nanosecond);
     out.begin("belay_worker_queue_depth", MetricType::Gauge, "Ready tasks in one worker's own queues.");
     for (std::size_t i = 0; i < m.workers.size(); ++i) out.add(m.workers[i].queue_depth, {{"worker", std::to_string(i)}});
 }

@@ -6,6 +6,7 @@
 #include <belay/observability/impl/self_test.hpp>
 #include <belay/observability/impl/source_text.hpp>
 #include <belay/observability/impl/stall_report.hpp>
+#include <belay/observability/impl/starvation_report.hpp>
 #include <belay/observability/impl/suppressions.hpp>
 #include <belay/observability/impl/symbols.hpp>
 #include <belay/runtime/detail/lock_order.hpp>
@@ -69,6 +70,7 @@ std::chrono::nanoseconds guardrail_observer::stall_threshold() const noexcept { 
 std::chrono::nanoseconds guardrail_observer::stop_limit() const noexcept { return threshold_of(guardrail::stop_ignored); }
 std::chrono::nanoseconds guardrail_observer::deadlock_period() const noexcept { return threshold_of(guardrail::deadlock); }
 std::chrono::nanoseconds guardrail_observer::pool_wait_limit() const noexcept { return threshold_of(guardrail::pool_saturated); }
+std::chrono::nanoseconds guardrail_observer::starvation_limit() const noexcept { return threshold_of(guardrail::starvation); }
 
 // Counts, and writes the report that `describe` makes if one is due. Nothing may be thrown at a runtime: without memory the report
 // is one line, with the place `where`.
@@ -183,6 +185,14 @@ void guardrail_observer::pool_saturated(const saturated_pool& pool) noexcept {
     place_hash place;
     place.add(pool.pool);
     raise(guardrail::pool_saturated, place.value(), innermost(pool.task), [&] { return describe_saturated_pool(pool); });
+}
+
+void guardrail_observer::starved(const starvation& found) noexcept {
+    auto threshold = starvation_limit();
+    if (is_traced()) return;
+    place_hash place;
+    place.add(static_cast<std::uint64_t>(found.queue)).add(place_of(found.task));
+    raise(guardrail::starvation, place.value(), innermost(found.task), [&] { return describe_starvation(found, threshold); });
 }
 
 void guardrail_observer::fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept {

@@ -30,10 +30,12 @@ public:
     void stop_ignored(const ignored_stop& stop) noexcept override;
     void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept override;
     void never_awaited(std::source_location made, std::span<const std::source_location> given = {}) noexcept override;
+    void starved(const starvation& found) noexcept override;
     void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stop_limit() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds pool_wait_limit() const noexcept override;
+    [[nodiscard]] std::chrono::nanoseconds starvation_limit() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds deadlock_period() const noexcept override;
 
     void set_policy(const guardrails::policy& policy) noexcept;

@@ -1,8 +1,9 @@
 #include <belay/observability/impl/thread_proc.hpp>
 
+#include <belay/runtime/detail/thread_cpu.hpp>
+
 #include <fcntl.h>
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,15 +51,6 @@ std::string_view next_word(std::string_view& rest) noexcept {
     return word;
 }
 
-nanoseconds cpu_time(int tid) noexcept {
-    // What pthread_getcpuclockid() computes; but that reads the kernel's number from the thread's memory, which may be gone: a host's
-    // thread ends when it likes. A thread that has ended gives an error here.
-    auto clock = static_cast<clockid_t>((~static_cast<unsigned>(tid) << 3) | 6U);  // per thread, CPU time
-    timespec at{};
-    if (clock_gettime(clock, &at) != 0) return nanoseconds{-1};
-    return std::chrono::seconds{at.tv_sec} + nanoseconds{at.tv_nsec};
-}
-
 }  // namespace
 
 void read_proc(const char* path, proc_text& into) noexcept {
@@ -93,7 +85,7 @@ thread_times read_times(int tid) noexcept {
     auto rest = text.view();
     next_word(rest);
     result.run_queue = nanoseconds{number<std::int64_t>(next_word(rest))};
-    result.cpu = cpu_time(tid);
+    result.cpu = nanoseconds{thread_cpu_ns(tid)};
     result.when = std::chrono::steady_clock::now();
     result.valid = result.cpu.count() >= 0;
     return result;

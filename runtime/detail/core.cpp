@@ -166,6 +166,8 @@ record* runtime_core::take_injected(worker& taker) noexcept {
         if (inject_head_ == nullptr) inject_tail_ = nullptr;
         last->next = nullptr;
         injected_count_.fetch_sub(want, std::memory_order_seq_cst);
+        // release, pairs with taken_from_injected(): whoever sees them counted here does not count them as queued.
+        taken_count_.store(taken_count_.load(std::memory_order_relaxed) + want, std::memory_order_release);
     }
     record* first = batch;
     for (record* rec = first->next; rec != nullptr;) {

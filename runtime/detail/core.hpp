@@ -68,6 +68,8 @@ public:
     record* take_injected(worker& taker) noexcept;
     /// Its depth: a hint, and the sleeper's last look (see worker::park).
     [[nodiscard]] std::size_t injected() const noexcept { return injected_count_.load(std::memory_order_relaxed); }
+    /// How many have been taken out of it so far; a reader of both asks for this first: then the sum is not more than there were.
+    [[nodiscard]] std::uint64_t taken_from_injected() const noexcept { return taken_count_.load(std::memory_order_acquire); }
     [[nodiscard]] std::size_t injected_seq_cst() const noexcept { return injected_count_.load(std::memory_order_seq_cst); }
 
     // ---- sleeping and waking -----------------------------------------------------------------------------------
@@ -148,6 +150,7 @@ private:
     record* inject_head_ = nullptr;
     record* inject_tail_ = nullptr;
     std::atomic<std::size_t> injected_count_{0};
+    std::atomic<std::uint64_t> taken_count_{0};  // written under the lock
     std::atomic<unsigned> injecting_{0};  // threads inside inject(): shutdown waits for them, since the record may be gone
     std::atomic<std::uint64_t> id_blocks_{0};
     std::atomic<bool> stopping_{false};

@@ -102,6 +102,7 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
     worker_.pthread.store(self, std::memory_order_relaxed);
     worker_.stack_top = this;  // a local variable of the function that drives
     worker_.tid.store(this_thread_id(core.process()), std::memory_order_relaxed);
+    worker_counters::bump(worker_.host_turns);
     become_worker();
 }
 
@@ -132,6 +133,7 @@ host_turn::~host_turn() {
 bool host_turn::end() noexcept {
     if (ended_) return false;
     ended_ = true;
+    worker_counters::bump(worker_.host_turns);
     if (worker_.searching_) worker_.leave_search(false);
     if (last_) {  // nobody comes back: nobody need be woken
         worker_.port_->prepare_wait(timer_wheel::never_ns);

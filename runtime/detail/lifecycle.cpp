@@ -177,6 +177,7 @@ runtime_metrics runtime_core::metrics() const {
     out.backend_reason = io->reason();
     out.live_tasks = root->size();
     out.injected = injected();
+    out.ready_wait_ns = static_cast<std::uint64_t>(dog->longest_ready_wait_ns());
     auto get = [](const std::atomic<std::uint64_t>& c) { return c.load(std::memory_order_relaxed); };
     for (const auto& w : workers) {
         const auto& c = w->counters;

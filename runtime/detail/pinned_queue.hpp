@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace belay::detail {
 
@@ -16,16 +17,16 @@ class pinned_queue {
 public:
     /// Owner only.
     void push(record& rec) noexcept {
-        size_.fetch_add(1, std::memory_order_relaxed);  // a statistic
         append(rec);
+        pushed_.fetch_add(1, std::memory_order_relaxed);  // a statistic
     }
     /// Any thread, which then looks whether the owner sleeps. seq_cst, pairs with waiting(): see worker::park().
     void put(record& rec) noexcept {
-        size_.fetch_add(1, std::memory_order_relaxed);
         record* top = inbox_.load(std::memory_order_relaxed);
         do {
             rec.next = top;
         } while (!inbox_.compare_exchange_weak(top, &rec, std::memory_order_seq_cst, std::memory_order_relaxed));
+        pushed_.fetch_add(1, std::memory_order_relaxed);  // afterwards: what is counted is, or was, in here
     }
     /// Owner only. A hint: what arrives meanwhile may not be seen.
     [[nodiscard]] bool ready() const noexcept { return head_ != nullptr || inbox_.load(std::memory_order_relaxed) != nullptr; }
@@ -40,11 +41,19 @@ public:
         head_ = first->next;
         if (head_ == nullptr) tail_ = nullptr;
         first->next = nullptr;
-        size_.fetch_sub(1, std::memory_order_relaxed);
+        popped_.store(++pops_, std::memory_order_relaxed);
         return first;
     }
-    /// Any thread; from the recent past.
-    [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+    /// Any thread; from the recent past. A record may be popped before its put() has counted it.
+    [[nodiscard]] std::size_t size() const noexcept {
+        auto gone = popped();
+        auto all = pushed();
+        return all > gone ? static_cast<std::size_t>(all - gone) : 0;
+    }
+    /// Any thread: how many have come and gone so far. As long as popped() is below what pushed() was, one of those that were here then
+    /// still is. Relaxed: nothing is read on the strength of it.
+    [[nodiscard]] std::uint64_t popped() const noexcept { return popped_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_relaxed); }
 
 private:
     void append(record& rec) noexcept {
@@ -71,8 +80,10 @@ private:
 
     record* head_ = nullptr;
     record* tail_ = nullptr;
+    std::uint64_t pops_ = 0;  // the owner's popped_
+    std::atomic<std::uint64_t> popped_{0};
     alignas(cache_line_size) std::atomic<record*> inbox_{nullptr};
-    std::atomic<std::size_t> size_{0};
+    std::atomic<std::uint64_t> pushed_{0};
 };
 
 }  // namespace belay::detail

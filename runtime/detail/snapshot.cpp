@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 
@@ -161,6 +162,11 @@ __attribute__((no_sanitize("vptr", "alignment"))) bool is_running_below(const wo
     for (int guard = 0; node != nullptr && node != &top && guard < 4096; ++guard)
         if (!read_object(&node->parent, node)) return false;
     return node == &top && unchanged();
+}
+
+bool can_be_shown(const task_snapshot& kept) noexcept {
+    auto end = kept.stack.begin() + static_cast<std::ptrdiff_t>(kept.depth);
+    return is_loaded(kept.spawned) && std::all_of(kept.stack.begin(), end, [](std::source_location at) { return is_loaded(at); });
 }
 
 }  // namespace belay::detail

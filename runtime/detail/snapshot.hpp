@@ -29,4 +29,7 @@ bool snapshot_running(const worker& w, std::uint64_t epoch, task_snapshot& out) 
 /// The worker runs `rec` in that poll, and `top`, which is there, lies around it. Read in the same way.
 bool is_running_below(const worker& w, std::uint64_t epoch, const record* rec, const stop_node& top) noexcept;
 
+/// Of a snapshot that was kept: the code that its places are in may have been unloaded since.
+bool can_be_shown(const task_snapshot& kept) noexcept;
+
 }  // namespace belay::detail

@@ -91,6 +91,15 @@ public:
         return occupied_levels_ == 0 ? never_ns : start_of(slots_[first_slot()].earliest_tick);
     }
 
+    // True if a timer is due at that time and not taken out. Looks at `most` of those that come first, so it may miss one.
+    bool has_due(std::int64_t now_ns, unsigned most) const noexcept {
+        if (occupied_levels_ == 0) return false;
+        const timer_node* node = slots_[first_slot()].first;
+        for (; node != nullptr && most > 0; node = node->next, --most)
+            if (node->deadline_tick <= tick_at_or_before(now_ns)) return true;
+        return false;
+    }
+
     // The time at which a tick begins.
     static constexpr std::int64_t start_of(std::uint64_t tick) noexcept {
         return static_cast<std::int64_t>((tick << tick_shift) ^ sign_bit);

@@ -37,7 +37,8 @@ watchdog::watchdog(runtime_core& core)
       stop_limit_ns_{core.watcher->stop_limit().count()},
       stop_tick_ns_{std::max<std::int64_t>(stop_limit_ns_ / 4, 1'000'000)},
       deadlocks_{core},
-      pools_{core} {
+      pools_{core},
+      starving_{core} {
     // With one worker there is no neighbour to hand work to: only the reports need a tick.
     std::int64_t takeover = core.regular_workers > 1 && core.takeover_tick_ns > 0 ? core.takeover_tick_ns : never;
     std::int64_t reports = threshold_ns_ > 0 ? std::max<std::int64_t>(threshold_ns_ / 4, 1'000'000) : never;
@@ -45,7 +46,8 @@ watchdog::watchdog(runtime_core& core)
         deadlocks_.on() ? std::max<std::int64_t>(deadlocks_.period() / quiet_ticks_before_sleep, 1'000'000) : never;
     tick_ns_ = std::min(takeover, reports);
     // A local_runtime without stall reports has no thread at all.
-    if (tick_ns_ != never || core.how != runtime_core::flavour::hosted) tick_ns_ = std::min({tick_ns_, deadlocks, pools_.tick()});
+    if (tick_ns_ != never || core.how != runtime_core::flavour::hosted)
+        tick_ns_ = std::min({tick_ns_, deadlocks, pools_.tick(), starving_.tick()});
     if (core.how == runtime_core::flavour::simulated || (tick_ns_ == never && core.how == runtime_core::flavour::hosted))
         stop_limit_ns_ = 0;
     in_place_tick_ns_ = std::min(tick_ns_, core.takeover_tick_ns > 0 ? core.takeover_tick_ns : default_tick_ns);
@@ -86,7 +88,7 @@ void watchdog::hurry() noexcept {
 std::int64_t watchdog::tick() const noexcept {
     bool more = core_.in_place.load(std::memory_order_seq_cst) != 0 ||
                 core_.serving.load(std::memory_order_seq_cst) > core_.regular_workers;
-    std::int64_t usual = more ? in_place_tick_ns_ : tick_ns_;
+    std::int64_t usual = std::min(more ? in_place_tick_ns_ : tick_ns_, starving_.tick());
     return core_.overdue.any() ? std::min(usual, stop_tick_ns_) : usual;
 }
 
@@ -143,6 +145,7 @@ void watchdog::sleep(std::unique_lock<std::mutex>& guard) noexcept {
     auto woken = [&] { return stopping_ || !asleep_.load(std::memory_order_relaxed); };
     deadlocks_.begin_idle(now_ns());
     pools_.begin_idle();
+    starving_.begin_idle();
     while (all_sleep() && !woken()) {
         std::int64_t until = std::min(deadlocks_.idle_due(), pools_.due_asleep());
         if (core_.overdue.any()) until = std::min(until, saturating_add(now_ns(), stop_tick_ns_));
@@ -162,6 +165,7 @@ void watchdog::sleep(std::unique_lock<std::mutex>& guard) noexcept {
 
 /// One tick. True if any worker was in a task.
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
+    starving_.look(now);
     look_at_stops(now);
     pools_.look(now);
     deadlocks_.look_busy(now);
@@ -231,6 +235,7 @@ void watchdog::look_at_stops(std::int64_t now) noexcept {
 void watchdog::report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept {
     worker& w = core_.workers[index];
     seen.next_report_ns *= 2;
+    starving_.note_stall(index);
     worker_stall stall;
     stall.runtime = core_.name;
     stall.worker = index;

@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/deadlock_watch.hpp>
 #include <belay/runtime/detail/pool_watch.hpp>
+#include <belay/runtime/detail/starvation_watch.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -32,6 +33,8 @@ public:
 
     /// After a worker was counted in place: looks at it within a tick.
     void hurry() noexcept;
+    /// Any thread: what a ready task has waited for a worker at least, lately.
+    [[nodiscard]] std::int64_t longest_ready_wait_ns() const noexcept { return starving_.longest_wait_ns(); }
     /// Stopped scopes are to be listed.
     [[nodiscard]] bool watches_stops() const noexcept { return stop_limit_ns_ > 0; }
     /// After one was: looks whether it ends in time.
@@ -67,6 +70,7 @@ private:
     std::int64_t stop_tick_ns_;  // while one is
     deadlock_watch deadlocks_;
     pool_watch pools_;
+    starvation_watch starving_;
     std::mutex lock_;
     std::condition_variable wakeup_;
     bool stopping_ = false;

@@ -106,6 +106,12 @@ public:
 
     bool empty() const noexcept { return size() == 0; }
 
+    // Any thread; from the recent past. Items are numbered as they are pushed. Those below taken() are gone, and while pushed() is greater
+    // the item of that number stays in the queue until taken() moves: pop() of the last item moves it as well. A queue that is never
+    // popped holds all that lie between. Acquire: whoever reads both asks for taken() first, as steal() does.
+    std::int64_t taken() const noexcept { return top_.load(std::memory_order_acquire); }
+    std::int64_t pushed() const noexcept { return bottom_.load(std::memory_order_acquire); }
+
     // Owner only. Grows by doubling and never shrinks.
     std::size_t capacity() const noexcept { return static_cast<std::size_t>(newest_->capacity()); }
 

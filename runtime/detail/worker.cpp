@@ -50,7 +50,7 @@ void schedule_fair(record& rec) noexcept {
 bool spend_budget() noexcept {
     worker* w = this_worker();
     if (w == nullptr || w->spend_budget()) return true;
-    worker_counters::bump(w->counters.budget_yields);
+    w->note_spent();
     return false;
 }
 
@@ -325,6 +325,12 @@ std::coroutine_handle<> worker::transfer_from_current(record& next) noexcept {
     if (guarded && guards->count != 0) [[unlikely]]
         keep_for_current();
     return transfer(next);
+}
+
+void worker::note_spent() noexcept {
+    // Relaxed, both: statistics, which the watchdog compares from look to look.
+    worker_counters::bump(counters.budget_yields);
+    if (const record* rec = current()) last_spender.store(rec->id, std::memory_order_relaxed);
 }
 
 void worker::note_call(const guarded_call& call) noexcept {

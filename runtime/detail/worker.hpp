@@ -71,6 +71,8 @@ public:
     void set_current(record* rec) noexcept { current_.store(rec, std::memory_order_relaxed); }
     [[nodiscard]] record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
     bool spend_budget() noexcept { return --budget_ >= 0; }
+    /// The current task has to yield for that.
+    void note_spent() noexcept;
     /// Cheap, and good in its high bits only.
     std::uint32_t random() noexcept { return rng_ = rng_ * 1664525U + 1013904223U; }
     [[nodiscard]] std::uint64_t next_id() noexcept {
@@ -116,6 +118,10 @@ public:
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_acquire); }
     [[nodiscard]] std::int64_t next_timer_ns() const noexcept { return next_timer_ns_.load(std::memory_order_relaxed); }
     [[nodiscard]] record* take_lifo() noexcept { return lifo_.exchange(nullptr, std::memory_order_acq_rel); }
+    [[nodiscard]] const work_queue<record>& fork_lane() const noexcept { return fork_; }
+    [[nodiscard]] const work_queue<record>& wake_lane() const noexcept { return wake_; }
+    /// A timer that was due then has not fired. May say no although there is one, if very many are armed.
+    [[nodiscard]] bool has_due_timer(std::int64_t time_ns) const noexcept;
     /// While the owner is stuck: its staged I/O, completions and due timers become ready work of the neighbours.
     bool take_over(std::int64_t now) noexcept;
     /// The same for what waits in its queues, when no neighbour is idle and steals: busy ones look at the injection queue.
@@ -129,6 +135,8 @@ public:
     std::thread thread;
     std::atomic<int> tid{0};
     std::atomic<std::uint64_t> pthread{0};
+    std::atomic<std::uint64_t> last_spender{0};  // the id of the task that was the last to use its budget up
+    std::atomic<std::uint64_t> host_turns{0};  // hosted: begun and ended ones
     const void* stack_top = nullptr;  // above the frames of whatever task it runs; read by its own thread
     held_guards* guards = nullptr;  // its own thread's, see set_this_worker(): no look-up in a poll
     const std::uint64_t first_poll;  // epochs of different workers start far from each other

@@ -75,6 +75,12 @@ std::size_t worker::timers() const noexcept {
     return timers_.size();
 }
 
+bool worker::has_due_timer(std::int64_t time_ns) const noexcept {
+    constexpr unsigned most = 64;  // to look at: the owner waits for the lock
+    std::scoped_lock guard(timer_lock_);
+    return timers_.has_due(time_ns, most);
+}
+
 bool worker::take_over(std::int64_t now) noexcept {
     bool found = port_->rescue();
     found |= fire_timers(now) != 0;

@@ -530,7 +530,8 @@ SHAPES = {
     "queue": ("belay::detail::work_queue<belay::detail::record>", {"top": ("top_", "q"), "bottom": ("bottom_", "q"),
                                                                   "ring": ("ring_", "Q")}),
     "ring": ("belay::detail::work_queue<belay::detail::record>::ring", {"mask": ("mask_", "Q"), "cells": ("cells_", "Q")}),
-    "pinned": ("belay::detail::pinned_queue", {"head": ("head_", "Q"), "inbox": ("inbox_", "Q"), "size": ("size_", "Q")}),
+    "pinned": ("belay::detail::pinned_queue", {"head": ("head_", "Q"), "inbox": ("inbox_", "Q"), "pushed": ("pushed_", "Q"),
+                                                 "popped": ("popped_", "Q")}),
     "record": ("belay::detail::record", {
         "slot": "Q", "next": "Q", "leaf": "Q", "id": "Q", "name": "Q", "home": "H", "own_stop": ("own_stop_", "B"),
         "node": ("node_", "Q"), "core": ("core_", "Q"), "spawned": ("spawn_site_", "Q")}),
@@ -1151,8 +1152,9 @@ it does now."""
             except Unreadable:
                 lengths.append("?")
         pinned = runtime.pinned(worker)
+        waiting = str(max(0, pinned.pushed - pinned.popped)) if pinned is not None else "?"
         return (str(worker.index), name, "odd" if worker.epoch % 2 else "even", format(worker.polls, ","), lengths[0], lengths[1],
-                "1" if worker.lifo else "0", str(pinned.size) if pinned is not None else "?", self.state(session, runtime, worker))
+                "1" if worker.lifo else "0", waiting, self.state(session, runtime, worker))
 
     @staticmethod
     def state(session, runtime, worker):

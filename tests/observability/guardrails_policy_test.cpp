@@ -69,14 +69,14 @@ TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
 TEST(GuardrailPolicy, ARefusalNamesTheWrongWordAndTheRightOnes) {
     EXPECT_EQ(
         refusal_of("stal=log"),
-        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, order, all");
+        "belay: guardrail policy \"stal=log\": \"stal\" is not a guardrail; accepted: stall, lock, block, stop, cleanup, leak, error, await, deadlock, fanout, pool, capture, order, starve, all");
     EXPECT_EQ(refusal_of("lock=warn"),
               "belay: guardrail policy \"lock=warn\": \"warn\" is not an action; accepted: off, log, panic, callback");
     EXPECT_EQ(refusal_of("lock"),
               "belay: guardrail policy \"lock\": \"lock\" has no '='; write guardrail=action, for example stall=panic:50ms");
     EXPECT_EQ(
         refusal_of("lock=log:50ms"),
-        "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall, block, stop, deadlock and pool do");
+        "belay: guardrail policy \"lock=log:50ms\": \"lock\" takes no threshold; only stall, block, stop, deadlock, pool and starve do");
 }
 
 TEST(GuardrailPolicy, WrongThresholdsAreRefused) {
@@ -98,6 +98,13 @@ TEST(GuardrailPolicy, TheEnvironmentIsAppliedOnTop) {
         EXPECT_NE(std::string{wrong.what()}.find("(from BELAY_GUARDRAILS in the environment)"), std::string::npos);
     }
     ::unsetenv("BELAY_GUARDRAILS");
+}
+
+TEST(GuardrailPolicy, StarvationHasALimitAndOnlyLogs) {
+    EXPECT_EQ(guardrails::policy_word(guardrail::starvation), "starve");
+    EXPECT_EQ(guardrails::default_policy()[guardrail::starvation].then, action::log);
+    EXPECT_GE(guardrails::default_policy()[guardrail::starvation].threshold, 250ms);
+    EXPECT_EQ(parse_policy("starve=panic:1s", all_log())[guardrail::starvation], (guardrails::rule{action::panic, 1s}));
 }
 
 TEST(GuardrailPolicy, WhatMayBeRightNeverPanicsByDefault) {

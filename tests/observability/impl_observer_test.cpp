@@ -90,6 +90,53 @@ worker_stall stall_of_this_thread(std::chrono::nanoseconds elapsed) {
     return stall;
 }
 
+TEST(Observer, TheStarvationLimitIsZeroWhenItIsOff) {
+    EXPECT_EQ(observe("starve=off")->starvation_limit(), 0ns);
+    EXPECT_EQ(observe("starve=log:70ms")->starvation_limit(), 70ms);
+}
+
+starvation starved_by_this(starved_queue queue, unsigned seen, unsigned spent, std::uint64_t yields = 9) {
+    starvation found;
+    found.queue = queue;
+    found.waited = 300ms;
+    found.task.id = 17;
+    found.seen = seen;
+    found.spent = spent;
+    found.looks = 20;
+    found.polls = 10;
+    found.budget_yields = yields;
+    return found;
+}
+
+TEST(Observer, ABudgetHogIsNamedOnlyIfThatTaskWasSeenToBeOne) {
+    auto says_hog = [](unsigned seen, unsigned spent, std::uint64_t yields = 9) {
+        test::captured_reports captured;
+        observe("all=log")->starved(starved_by_this(starved_queue::timers, seen, spent, yields));
+        return first_text(captured, guardrail::starvation).find("BUDGET HOG, task 17") != std::string::npos;
+    };
+    EXPECT_TRUE(says_hog(20, 19));
+    EXPECT_TRUE(says_hog(10, 5));
+    EXPECT_FALSE(says_hog(20, 9)) << "mostly somebody else used the budget up";
+    EXPECT_FALSE(says_hog(9, 9)) << "mostly somebody else ran";
+    EXPECT_FALSE(says_hog(20, 20, 4)) << "long ago";
+    EXPECT_FALSE(says_hog(20, 0));
+    EXPECT_FALSE(says_hog(0, 0));
+}
+
+TEST(Observer, EachStarvedQueueIsCalledByItsName) {
+    test::captured_reports captured;
+    auto observer = observe("all=log,starve=log:250ms");
+    for (auto queue :
+         {starved_queue::own, starved_queue::pinned, starved_queue::injected, starved_queue::all, starved_queue::timers})
+        observer->starved(starved_by_this(queue, 20, 0));
+    auto reports = captured.sink->of(guardrail::starvation);
+    ASSERT_EQ(reports.size(), 5U);
+    EXPECT_EQ(reports[0].what,
+              "a ready task has waited in the queue of worker 0 for 300 ms (limit 250 ms), and meanwhile others ran");
+    for (std::size_t i = 0; i < reports.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j) EXPECT_NE(reports[i].what, reports[j].what);
+}
+
 TEST(Observer, AnAllowScopeKeepsAStallSilent) {
     test::captured_reports captured;
     auto observer = observe("all=log,stall=log:5ms");
@@ -139,6 +186,7 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     observer->fanned_out("imports", 10'000, std::source_location::current());
     observer->pool_saturated({"disks", 1, 1, 2s, task});
     observer->order_inverted({task, {{1, {}, lock, {&stuck, std::source_location::current(), {}}}}});
+    observer->starved({.runtime = "test", .waited = 1s, .waiting = 3, .polls = 10});
     ASSERT_EQ(captured.sink->written(), guardrail_count - 1);
     for (std::size_t i = 1; i < guardrail_count; ++i) {
         auto reports = captured.sink->of(static_cast<guardrail>(i));

@@ -27,6 +27,7 @@ runtime_metrics sample_metrics() {
     m.backend_reason = "works \"here\"";
     m.live_tasks = 5;
     m.injected = 3;
+    m.ready_wait_ns = 250'000'000;
     m.workers.resize(2);
     m.workers[0].completed = 7;
     m.workers[0].busy_ns = 1'500'000'000;
@@ -63,6 +64,7 @@ TEST(Families, ValuesStandUnderTheirNamesAndLabels) {
              R"(belay_worker_busy_seconds_total{runtime="web",worker="0"} 1.5)",
              R"(belay_run_queue_depth{runtime="web",queue="local"} 6)",
              R"(belay_run_queue_depth{runtime="web",queue="global"} 3)",
+             R"(belay_ready_wait_seconds{runtime="web"} 0.25)",
              R"(belay_io_backend_info{runtime="web",backend="uring",reason="works \"here\""} 1)",
              R"(belay_io_completed_total{runtime="web",opcode="recv"} 30)",
              R"(belay_blocking_running{runtime="web",pool="db"} 3)",

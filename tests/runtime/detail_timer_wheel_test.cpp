@@ -51,6 +51,23 @@ TEST(TimerWheel, ADeadlineOnATickFiresAtIt) {
     EXPECT_EQ(expired(wheel, 64 * tick), nodes{&timer});
 }
 
+TEST(TimerWheel, WhatIsDueIsKnownAlsoWhenTheEarliestWasTakenOut) {
+    timer_wheel wheel(0);
+    EXPECT_FALSE(wheel.has_due(year, 64));
+    timer_node first;
+    timer_node second;
+    wheel.insert(first, 100 * tick);  // both in one slot of the second level
+    wheel.insert(second, 120 * tick);
+    EXPECT_FALSE(wheel.has_due(99 * tick, 64));
+    EXPECT_TRUE(wheel.has_due(100 * tick, 64));
+    wheel.remove(first);
+    EXPECT_EQ(wheel.next_expiry_ns(), 100 * tick);  // a lower bound
+    EXPECT_FALSE(wheel.has_due(119 * tick, 64));
+    EXPECT_TRUE(wheel.has_due(120 * tick, 64));
+    EXPECT_FALSE(wheel.has_due(120 * tick, 0));  // looks at none
+    wheel.remove(second);
+}
+
 TEST(TimerWheel, APassedDeadlineFiresAtOnce) {
     timer_wheel wheel(100 * tick);
     timer_node timer;
