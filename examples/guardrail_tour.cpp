@@ -42,6 +42,7 @@ public:
     // Only a guardrail that was switched off in the environment makes this wait for long.
     [[nodiscard]] bool still_waiting() const { return !reported_.load() && std::chrono::steady_clock::now() < give_up_; }
     void finish() {
+        belay::guardrails::flush();
         if (reported_.load())
             ++found_;
         else

@@ -106,8 +106,9 @@ void suppress_file(const std::string& path);
 /// Starts as effective_policy(""). Throws as parse_policy().
 void set_process_policy(std::string_view text);
 
-/// Takes reports. write() is called from workers and from the watchdog while workers are stuck: it must not wait for one, so
-/// it must not use the application's logger if a stuck task may hold that logger's lock. It may be called concurrently.
+/// Takes reports. write() is called from workers, from the watchdog while workers are stuck, and from a thread of reports: it must not
+/// wait for a worker, so it must not use the application's logger if a stuck task may hold that logger's lock. It may be called
+/// concurrently.
 class report_sink {
 public:
     report_sink() = default;
@@ -122,6 +123,10 @@ public:
 std::shared_ptr<report_sink> set_sink(std::shared_ptr<report_sink> sink);
 /// The same for guardrails whose action is `callback`.
 std::shared_ptr<report_sink> set_callback(std::shared_ptr<report_sink> callback);
+
+/// Returns when all that was found so far has been written. A task that is resumed may be so before the report of what it did is; at the end
+/// of a runtime its reports are written. Any thread; waits for the sink, and at once returns to a sink that calls it.
+void flush() noexcept;
 
 /// How often each guardrail fired. Neither policy nor rate limit touches these.
 struct counts {

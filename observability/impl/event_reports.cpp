@@ -110,7 +110,8 @@ std::string error_text(const std::exception_ptr& error) {
     }
 }
 
-report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold) {
+report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::string_view descriptor,
+                              std::chrono::nanoseconds threshold) {
     report r;
     r.kind = guardrail::blocking_call;
     r.task_id = task.id;
@@ -122,8 +123,7 @@ report describe_blocking_call(const task_snapshot& task, const blocking_call& ca
     else
         r.what += ", which may put the worker to sleep";
     r.what += threshold.count() == 0 ? " (every call is reported)" : " (limit " + duration_text(threshold) + ")";
-    auto descriptor = call.fd >= 0 ? "fd=" + describe_descriptor(call.fd) : std::string{};
-    r.facts.push_back({"call", function + "(" + descriptor + ")"});
+    r.facts.push_back({"call", function + "(" + (descriptor.empty() ? "" : "fd=" + std::string{descriptor}) + ")"});
     r.where.push_back(callers_text("called by", call.callers));
     r.where.push_back(async_stack(task, "running here, or in what it called since"));
     r.spawned = site_text(task.spawned);

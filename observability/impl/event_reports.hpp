@@ -15,7 +15,9 @@ namespace belay::detail {
 
 report describe_held_locks(const task_snapshot& task, std::span<const held_lock> locks);
 report describe_inversion(const order_inversion& found);
-report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::chrono::nanoseconds threshold);
+/// `descriptor`: what call.fd stood for at the time; empty without one.
+report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::string_view descriptor,
+                              std::chrono::nanoseconds threshold);
 report describe_ignored_stop(const ignored_stop& stop);
 report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace);
 report describe_deadlock(const deadlock& found);

@@ -3,18 +3,22 @@
 #include <belay/observability/impl/allow_registry.hpp>
 #include <belay/observability/impl/event_reports.hpp>
 #include <belay/observability/impl/guard_attach.hpp>
+#include <belay/observability/impl/report_thread.hpp>
 #include <belay/observability/impl/self_test.hpp>
 #include <belay/observability/impl/source_text.hpp>
 #include <belay/observability/impl/stall_report.hpp>
 #include <belay/observability/impl/starvation_report.hpp>
 #include <belay/observability/impl/suppressions.hpp>
 #include <belay/observability/impl/symbols.hpp>
+#include <belay/observability/impl/syscall_text.hpp>
 #include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
 #include <algorithm>
 #include <exception>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace belay::detail {
 namespace {
@@ -51,6 +55,8 @@ bool allowed(const worker_stall& stall, std::chrono::nanoseconds threshold) noex
 guardrail_observer::guardrail_observer(std::string runtime, const guardrails::policy& policy)
     : runtime_{std::move(runtime)}, policy_{policy} {}
 
+guardrail_observer::~guardrail_observer() { process_report_thread().wait(); }  // for what is still written of it
+
 guardrails::rule guardrail_observer::rule_of(guardrail kind) const noexcept {
     std::lock_guard lock{mutex_};
     return policy_[kind];
@@ -72,25 +78,47 @@ std::chrono::nanoseconds guardrail_observer::deadlock_period() const noexcept { 
 std::chrono::nanoseconds guardrail_observer::pool_wait_limit() const noexcept { return threshold_of(guardrail::pool_saturated); }
 std::chrono::nanoseconds guardrail_observer::starvation_limit() const noexcept { return threshold_of(guardrail::starvation); }
 
-// Counts, and writes the report that `describe` makes if one is due. Nothing may be thrown at a runtime: without memory the report
-// is one line, with the place `where`.
+/// Nothing may be thrown at a runtime: without memory the report is one line, with the place `where`.
 template <class Describe>
-void guardrail_observer::raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept {
-    auto rule = rule_of(kind);
-    auto admitted = process_reporter().admit(kind, key, rule.then, counters_);
-    if (!admitted.write) return;
+void guardrail_observer::write(const finding& found, Describe&& describe) noexcept {
     try {
         report r = std::forward<Describe>(describe)();
-        r.action = rule.then;
+        r.action = found.then;
         if (r.runtime.empty()) r.runtime = runtime_;
-        r.stack_id = key;
-        r.occurrence = admitted.occurrence;
-        r.suppressed = admitted.suppressed;
-        if (is_suppressed(r)) return process_reporter().suppress(kind, key, admitted, counters_);
+        r.stack_id = found.key;
+        r.occurrence = found.admitted.occurrence;
+        r.suppressed = found.admitted.suppressed;
+        if (is_suppressed(r)) return process_reporter().suppress(found.kind, found.key, found.admitted, counters_);
         process_reporter().publish(r);
     } catch (...) {
-        process_reporter().publish_briefly(kind, rule.then, where);
+        process_reporter().publish_briefly(found.kind, found.then, found.where);
     }
+}
+
+guardrail_observer::finding guardrail_observer::count(guardrail kind, std::uint64_t key, std::source_location where) noexcept {
+    auto then = rule_of(kind).then;
+    return {kind, key, where, then, process_reporter().admit(kind, key, then, counters_)};
+}
+
+// Counts, and writes the report that `describe` makes if one is due.
+template <class Describe>
+void guardrail_observer::raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept {
+    auto found = count(kind, key, where);
+    if (found.admitted.write) write(found, std::forward<Describe>(describe));
+}
+
+// The same for reports with names of code addresses, which take long to find: on the thread of reports, while the worker goes on. It is
+// only a panic that the worker waits for. `keep()` returns the function that describes, with copies of all it needs.
+template <class Keep>
+void guardrail_observer::raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept {
+    auto found = count(kind, key, where);
+    if (!found.admitted.write) return;
+    try {
+        process_report_thread().run([this, found, describe = std::forward<Keep>(keep)()] { write(found, describe); });
+    } catch (...) {
+        return process_reporter().publish_briefly(kind, found.then, where);
+    }
+    if (found.then == guardrails::action::panic) process_report_thread().wait();
 }
 
 void guardrail_observer::worker_suspected(unsigned worker, int tid, std::uint64_t /*pthread*/) noexcept {
@@ -121,7 +149,9 @@ void guardrail_observer::guard_across_suspension(const task_snapshot& task, std:
         add_callers(place, locks.front().callers);
     }
     if (task.depth > 0) place.add(task.stack[0]);
-    raise(guardrail::guard_across_suspension, place.value(), innermost(task), [&] { return describe_held_locks(task, locks); });
+    raise_there(guardrail::guard_across_suspension, place.value(), innermost(task), [&] {
+        return [task, kept = std::vector<held_lock>(locks.begin(), locks.end())] { return describe_held_locks(task, kept); };
+    });
 }
 
 void guardrail_observer::blocking_called(const task_snapshot& task, const blocking_call& call) noexcept {
@@ -133,8 +163,10 @@ void guardrail_observer::blocking_called(const task_snapshot& task, const blocki
     place.add(call.function);
     add_callers(place, call.callers);
     if (task.depth > 0) place.add(task.stack[0]);
-    raise(guardrail::blocking_call, place.value(), innermost(task),
-          [&] { return describe_blocking_call(task, call, threshold); });
+    raise_there(guardrail::blocking_call, place.value(), innermost(task), [&] {
+        auto descriptor = call.fd >= 0 ? describe_descriptor(call.fd) : std::string{};  // now: it may be closed, and another one
+        return [task, call, descriptor, threshold] { return describe_blocking_call(task, call, descriptor, threshold); };
+    });
 }
 
 void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view where, std::span<const task_snapshot> tasks,
@@ -165,7 +197,8 @@ void guardrail_observer::order_inverted(const order_inversion& found) noexcept {
             add_callers(place, lock->callers);
         }
     }
-    raise(guardrail::lock_order, place.value(), innermost(found.task), [&] { return describe_inversion(found); });
+    raise_there(guardrail::lock_order, place.value(), innermost(found.task),
+                [&] { return [found] { return describe_inversion(found); }; });
 }
 
 void guardrail_observer::deadlocked(const deadlock& found) noexcept {

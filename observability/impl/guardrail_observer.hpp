@@ -6,7 +6,9 @@
 #include <belay/observability/impl/stall_watch.hpp>
 #include <belay/runtime/observer.hpp>
 
+#include <cstdint>
 #include <mutex>
+#include <source_location>
 #include <string>
 
 namespace belay::detail {
@@ -14,6 +16,9 @@ namespace belay::detail {
 class guardrail_observer final : public observer {
 public:
     guardrail_observer(std::string runtime, const guardrails::policy& policy);
+    guardrail_observer(const guardrail_observer&) = delete;
+    guardrail_observer& operator=(const guardrail_observer&) = delete;
+    ~guardrail_observer() override;
 
     void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept override;
     void worker_stalled(const worker_stall& stall) noexcept override;
@@ -46,8 +51,20 @@ private:
     guardrails::rule rule_of(guardrail kind) const noexcept;
     /// Zero if it is off.
     [[nodiscard]] std::chrono::nanoseconds threshold_of(guardrail kind) const noexcept;
+    struct finding {
+        guardrail kind;
+        std::uint64_t key;
+        std::source_location where;
+        guardrails::action then;
+        report_throttle::decision admitted;
+    };
+    finding count(guardrail kind, std::uint64_t key, std::source_location where) noexcept;
+    template <class Describe>
+    void write(const finding& found, Describe&& describe) noexcept;
     template <class Describe>
     void raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept;
+    template <class Keep>
+    void raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept;
 
     const std::string runtime_;
     mutable std::mutex mutex_;  // the policy; held for a copy only

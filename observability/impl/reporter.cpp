@@ -1,5 +1,7 @@
 #include <belay/observability/impl/reporter.hpp>
 
+#include <belay/observability/impl/report_thread.hpp>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,12 +136,16 @@ reporter& process_reporter() noexcept {
 
 namespace belay::guardrails {
 
+// What was found before goes where it would have gone then.
 std::shared_ptr<report_sink> set_sink(std::shared_ptr<report_sink> sink) {
+    flush();
     return detail::process_reporter().exchange_sink(std::move(sink));
 }
 std::shared_ptr<report_sink> set_callback(std::shared_ptr<report_sink> callback) {
+    flush();
     return detail::process_reporter().exchange_callback(std::move(callback));
 }
+void flush() noexcept { detail::process_report_thread().wait(); }
 counts guardrail_counts() noexcept { return detail::process_reporter().counts(); }
 
 }  // namespace belay::guardrails

@@ -1,4 +1,4 @@
-// A report sink for tests: keeps what it is given, and says without a lock how many there are.
+// A report sink for tests: keeps what it is given, and says how many there are.
 #pragma once
 
 #include <belay/observability/guardrails.hpp>
@@ -20,8 +20,12 @@ public:
         reports_.push_back(what);
         written_.fetch_add(1, std::memory_order_release);
     }
-    [[nodiscard]] std::size_t written() const noexcept { return written_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::size_t written() const noexcept {
+        guardrails::flush();
+        return written_.load(std::memory_order_acquire);
+    }
     [[nodiscard]] std::vector<report> of(guardrail kind) const {
+        guardrails::flush();
         std::lock_guard lock{mutex_};
         std::vector<report> result;
         for (const auto& r : reports_)

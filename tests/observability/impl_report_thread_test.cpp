@@ -1,0 +1,95 @@
+#include <belay/observability/impl/report_thread.hpp>
+
+#include <belay/runtime/yield.hpp>
+#include <belay/sync/sync_mutex.hpp>
+#include <belay/tests/observability/guarded_runtime.hpp>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <future>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace belay {
+namespace {
+
+using detail::process_report_thread;
+
+TEST(ReportThread, WorksInOrderOnAThreadOfItsOwn) {
+    std::vector<int> seen;
+    std::thread::id where;
+    for (int i = 0; i < 100; ++i)
+        process_report_thread().run([&, i] {
+            where = std::this_thread::get_id();
+            seen.push_back(i);
+        });
+    process_report_thread().wait();
+    ASSERT_EQ(seen.size(), 100U);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], i);
+    EXPECT_NE(where, std::this_thread::get_id());
+}
+
+TEST(ReportThread, WhatIsDoneHoldsNothingAnyMore) {
+    auto held = std::make_shared<int>();
+    process_report_thread().run([held] {});
+    process_report_thread().wait();
+    EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(ReportThread, DoesNotWaitForItself) {
+    bool inner = false;
+    process_report_thread().run([&] {
+        process_report_thread().run([&] { inner = true; });
+        process_report_thread().wait();
+        EXPECT_TRUE(inner);
+    });
+    process_report_thread().wait();
+    EXPECT_TRUE(inner);
+}
+
+TEST(ReportThread, AChildDoesTheWorkItself) {
+    process_report_thread().run([] {});
+    pid_t child = ::fork();
+    if (child == 0) {
+        bool done = false;
+        process_report_thread().run([&] { done = true; });
+        process_report_thread().wait();
+        ::_exit(done ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+/// Its first report is written when release() has been called.
+class slow_sink final : public guardrails::report_sink {
+public:
+    void write(const report& /*what*/) noexcept override { released_.get_future().wait(); }
+    void release() { released_.set_value(); }
+
+private:
+    std::promise<void> released_;
+};
+
+TEST(ReportThread, AWorkerGoesOnWhileItsReportIsWritten) {
+    auto slow = std::make_shared<slow_sink>();
+    auto before = guardrails::set_sink(slow);
+    {
+        runtime rt{test::with_policy("all=off,lock=log", 1)};
+        rt.block_on([&]() -> task<> {
+            sync_mutex lock;
+            {
+                sync_lock guard{lock};
+                co_await yield();  // the mistake
+            }
+            slow->release();  // not reached by a worker that waits for the sink
+        });
+    }
+    guardrails::set_sink(before);
+}
+
+}  // namespace
+}  // namespace belay
