@@ -3,6 +3,8 @@
 #include <belay/io/detail/signal_dispatch.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/signal_set.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/worker.hpp>
 
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <csignal>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -77,6 +80,9 @@ bool tell_subscribers(int signal, const siginfo_t* info) noexcept {
                             entry->process.load(std::memory_order_relaxed) == process;
         if (pipe >= 0 && wanted) {
             told = true;
+            // No doing of the task that the thread may be in. Elsewhere the first look at a thread-local might allocate.
+            std::optional<belay::detail::own_code> mine;
+            if (belay::detail::this_worker() != nullptr) mine.emplace();
             // Less than PIPE_BUF, so all of it or, when the pipe is full, nothing.
             static_cast<void>(!::write(pipe, &record, sizeof(record)));
         }

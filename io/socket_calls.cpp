@@ -1,5 +1,6 @@
 #include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/sim/network.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -55,7 +56,10 @@ int socket_calls::bind(int fd, const sockaddr* address, socklen_t length) noexce
 }
 
 int socket_calls::connect(int fd, const sockaddr* address, socklen_t length) noexcept {
-    if (!is_simulated(fd)) return ::connect(fd, address, length);
+    if (!is_simulated(fd)) {
+        belay::detail::own_code mine;  // datagrams: it does not wait
+        return ::connect(fd, address, length);
+    }
     return simulated([&](sim::network& net) { return net.connect_datagrams(fd, endpoint::from_sockaddr(address, length)); });
 }
 
@@ -65,7 +69,10 @@ int socket_calls::listen(int fd, int backlog) noexcept {
 }
 
 int socket_calls::accept4(int fd, int flags) noexcept {
-    if (!is_simulated(fd)) return ::accept4(fd, nullptr, nullptr, flags);
+    if (!is_simulated(fd)) {
+        belay::detail::own_code mine;  // our listeners do not block
+        return ::accept4(fd, nullptr, nullptr, flags);
+    }
     return simulated([&](sim::network& net) { return net.accept_now(fd); });
 }
 

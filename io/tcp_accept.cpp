@@ -1,6 +1,7 @@
 #include <belay/io/detail/socket_calls.hpp>
 #include <belay/io/error.hpp>
 #include <belay/io/tcp_listener.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/sleep.hpp>
 
 #include <fcntl.h>
@@ -108,6 +109,7 @@ namespace detail {
 void spare_descriptor::refill() noexcept {
     if (fd_.load() >= 0) return;
     int none = -1;
+    belay::detail::own_code mine;
     descriptor fresh{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     if (fresh.is_open() && fd_.compare_exchange_strong(none, fresh.native_handle())) static_cast<void>(fresh.release());
 }

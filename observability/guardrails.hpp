@@ -23,7 +23,7 @@ struct report;
 enum class guardrail : std::uint8_t {
     blocked_worker,           ///< "stall": one poll holds a worker for longer than the threshold
     guard_across_suspension,  ///< "lock": a task suspends while it holds a synchronous lock
-    blocking_call,            ///< "block": a task sleeps in a call of the C library; needs belay::guard
+    blocking_call,            ///< "block": a task sleeps in a call of the C library; needs belay::guard, but for `syscalls`
     stop_ignored,             ///< "stop": tasks of a stopped scope that do not end
     cleanup_overrun,          ///< "cleanup": a finally() or shield() that does not end within its grace
     task_leak,                ///< "leak": tasks that are still there when they have to be gone
@@ -59,6 +59,7 @@ std::string_view to_string(action what) noexcept;
 struct rule {
     action then = action::log;
     std::chrono::nanoseconds threshold{0};  ///< of those that take one, see parse_policy(); zero for the others
+    bool syscalls = false;  ///< blocking_call: the system calls of tasks are seen as such; the threshold is zero then
     bool operator==(const rule&) const = default;
 };
 
@@ -78,8 +79,9 @@ policy default_policy() noexcept;
 
 /// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
 /// stands for every guardrail; `stall`, `block`, `stop`, `deadlock`, `pool` and `starve` take a threshold (ns, us, ms, s; `block` also
-/// `any`: every call that could have slept, whether it did or not). Throws std::invalid_argument that names the wrong
-/// word and the words that are accepted.
+/// `any`: every call that could have slept, whether it did or not; and `syscalls`: as `any`, and the same of every system call
+/// that a task makes, without belay::guard and past it, for tests). Throws std::invalid_argument that names the wrong word and
+/// the words that are accepted.
 policy parse_policy(std::string_view text, const policy& base);
 
 /// default_policy(), changed by `text`, changed by BELAY_GUARDRAILS in the environment. Throws as parse_policy().

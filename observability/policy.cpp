@@ -150,8 +150,10 @@ void apply(policy& to, std::string_view entry, std::string_view whole) {
         if (!kind || !traits_of(*kind)->takes_threshold)
             refuse(whole, quoted(word) + " takes no threshold; only " +
                               words([](const traits& t) { return t.takes_threshold; }, " and ") + " do");
-        bool any = kind == guardrail::blocking_call && threshold == "any";
+        bool syscalls = kind == guardrail::blocking_call && threshold == "syscalls";
+        bool any = syscalls || (kind == guardrail::blocking_call && threshold == "any");
         to[*kind].threshold = any ? std::chrono::nanoseconds{0} : parse_duration(threshold, whole);
+        to[*kind].syscalls = syscalls;
     }
     for (std::size_t i = 0; i < guardrail_count; ++i)
         if (!kind || *kind == static_cast<guardrail>(i)) to.rules[i].then = then;

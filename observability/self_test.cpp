@@ -2,6 +2,7 @@
 #include <belay/observability/guardrails.hpp>
 #include <belay/observability/impl/guard_attach.hpp>
 #include <belay/observability/impl/self_test.hpp>
+#include <belay/observability/impl/syscall_dispatch.hpp>
 #include <belay/observability/impl/thread_proc.hpp>
 #include <belay/runtime/detail/read_memory.hpp>
 #include <belay/runtime/detail/standstill.hpp>
@@ -53,6 +54,10 @@ std::string guardrails::self_test() {
               "membarrier is forbidden: seccomp, or a kernel before 4.14");
     found.add(detail::guard_is_attached(), "locks and blocking calls of the C library",
               "belay::guard is neither linked nor preloaded");
+    if (detail::syscall_dispatch::wanted()) {
+        const char* untrappable = detail::syscall_dispatch::missing();
+        found.add(untrappable == nullptr, "the system calls of tasks (block=log:syscalls)", untrappable);
+    }
     if (detail::is_traced()) found.add(false, "reports of stalls", "a debugger is attached");
     std::string line = "live: " + (found.live.empty() ? "nothing" : found.live);
     if (!found.missing.empty()) line += "; missing: " + found.missing;

@@ -23,7 +23,8 @@ public:
     ~in_place_section();
 
 private:
-    worker* worker_ = nullptr;  // none: not in a task, or inside another section
+    worker* worker_ = nullptr;  // none: not in a task, or inside another section, or in a simulation
+    bool simulated_ = false;
 };
 
 }  // namespace detail

@@ -68,7 +68,8 @@ struct order_inversion {
     std::vector<order_step> steps;  ///< each holds what the one before takes, and the first what the last takes
 };
 
-/// A task called a function of the C library that blocked its worker. Found by belay::guard.
+/// A task called a function of the C library that blocked its worker, or made such a system call. Found by belay::guard, or by the
+/// dispatch of system calls.
 struct blocking_call {
     std::string_view function;
     int fd = -1;  ///< what it waited for, or -1
@@ -141,6 +142,9 @@ public:
     observer& operator=(const observer&) = delete;
     virtual ~observer() = default;
 
+    /// The calling thread begins to run the runtime's tasks, and has ended to: what watches a thread from inside is set up here.
+    virtual void worker_began() noexcept {}
+    virtual void worker_ended() noexcept {}
     /// The watchdog saw a poll that has lasted half of `stall_threshold()`: the moment for a first look at the thread's
     /// clocks, so that worker_stalled() can tell computing from sleeping from starving. Once per poll; about 30 us.
     virtual void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept {

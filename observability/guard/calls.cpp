@@ -62,7 +62,7 @@ void end_call(const watched_call& call, const void* frame) noexcept {
         bool slept = count != mine.count;
         mine.count = count;
         if (shortest == 0 || (slept && length >= shortest)) {
-            detail::guarded_call done{call.function, call.fd, length, slept, {}};
+            detail::guarded_call done{call.function, call.fd, call.began_ns, length, slept, {}};
             walk(frame, call.task.stack_top, done.place);
             h->called(done);
         }

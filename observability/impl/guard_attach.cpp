@@ -33,6 +33,7 @@ task_context here() noexcept {
 void locked(const void* lock, const call_place& place, bool shared) noexcept { this_thread_guards().add(lock, place, shared); }
 void unlocked(const void* lock) noexcept { this_thread_guards().remove(lock); }
 void called(const guarded_call& call) noexcept {
+    own_code mine;  // a signal's handler may come in between, and make a call of its own
     if (!this_thread_is_allowed()) this_worker()->note_call(call);
 }
 

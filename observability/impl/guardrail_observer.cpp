@@ -10,6 +10,7 @@
 #include <belay/observability/impl/starvation_report.hpp>
 #include <belay/observability/impl/suppressions.hpp>
 #include <belay/observability/impl/symbols.hpp>
+#include <belay/observability/impl/syscall_dispatch.hpp>
 #include <belay/observability/impl/syscall_text.hpp>
 #include <belay/runtime/detail/lock_order.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
@@ -43,6 +44,11 @@ void add_callers(place_hash& place, const call_place& callers) noexcept {
     for (std::uint32_t i = 0; i < std::min<std::uint32_t>(callers.depth, 2); ++i) place.add(module_offset(callers.callers[i]));
 }
 
+bool wants_syscalls(const guardrails::policy& policy) noexcept {
+    const auto& rule = policy[guardrail::blocking_call];
+    return rule.syscalls && rule.then != guardrails::action::off;
+}
+
 /// The time after the last `allow` of the poll counts against its task, the time before does not.
 bool allowed(const worker_stall& stall, std::chrono::nanoseconds threshold) noexcept {
     auto until = thread_allowed_until(stall.tid);
@@ -53,7 +59,14 @@ bool allowed(const worker_stall& stall, std::chrono::nanoseconds threshold) noex
 }  // namespace
 
 guardrail_observer::guardrail_observer(std::string runtime, const guardrails::policy& policy)
-    : runtime_{std::move(runtime)}, policy_{policy} {}
+    : runtime_{std::move(runtime)}, dispatches_{wants_syscalls(policy) && syscall_dispatch::prepare()}, policy_{policy} {}
+
+void guardrail_observer::worker_began() noexcept {
+    if (dispatches_) syscall_dispatch::begin();
+}
+void guardrail_observer::worker_ended() noexcept {
+    if (dispatches_) syscall_dispatch::end();
+}
 
 guardrail_observer::~guardrail_observer() { process_report_thread().wait(); }  // for what is still written of it
 
@@ -281,8 +294,9 @@ std::shared_ptr<observer> make_observer(std::string_view runtime, std::string_vi
     detail::load_suppressions_once();
     detail::attach_guard(effective);
     if (effective[guardrail::lock_order].then != guardrails::action::off) detail::watch_order();
-    detail::announce_once();
-    return std::make_shared<detail::guardrail_observer>(std::string{runtime}, effective);
+    auto made = std::make_shared<detail::guardrail_observer>(std::string{runtime}, effective);
+    detail::announce_once();  // after it: what was asked for has been tried
+    return made;
 }
 
 observer& process_observer() noexcept { return detail::process_guardrails(); }

@@ -20,6 +20,8 @@ public:
     guardrail_observer& operator=(const guardrail_observer&) = delete;
     ~guardrail_observer() override;
 
+    void worker_began() noexcept override;
+    void worker_ended() noexcept override;
     void worker_suspected(unsigned worker, int tid, std::uint64_t pthread) noexcept override;
     void worker_stalled(const worker_stall& stall) noexcept override;
     void guard_across_suspension(const task_snapshot& task, std::span<const held_lock> locks) noexcept override;
@@ -67,6 +69,7 @@ private:
     void raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept;
 
     const std::string runtime_;
+    const bool dispatches_;     // its workers' system calls come to us; settled when the runtime is made
     mutable std::mutex mutex_;  // the policy; held for a copy only
     guardrails::policy policy_;
     guardrail_counters counters_;

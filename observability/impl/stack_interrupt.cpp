@@ -92,6 +92,7 @@ public:
         // Not on the thread's alternative stack: that may be smaller than what backtrace() needs.
         ours.sa_flags = SA_SIGINFO | SA_RESTART;
         ::sigfillset(&ours.sa_mask);
+        ::sigdelset(&ours.sa_mask, SIGSYS);  // where system calls are dispatched, its own come back as that signal
         installed_ = ::sigaction(signal_, &ours, nullptr) == 0;
     }
     installed_handler(const installed_handler&) = delete;

@@ -2,6 +2,7 @@
 #include <belay/observability/impl/machine.hpp>
 #include <belay/observability/impl/native_stack.hpp>
 #include <belay/observability/impl/symbols.hpp>
+#include <belay/observability/impl/syscall_trap.hpp>
 #include <belay/runtime/detail/read_memory.hpp>
 
 #include <algorithm>
@@ -72,6 +73,11 @@ native_stack walk_asleep(std::uint64_t sp, std::uint64_t pc) noexcept {
     constexpr int convincing_chain = 3;
     constexpr int most_guesses = 8;
     native_stack result;
+#ifndef BELAY_NO_SYSCALL_TRAPS
+    const auto task = behind_a_trap({pc, sp, 0});
+    pc = task.pc;
+    sp = task.sp;
+#endif
     result.add(pc);
     stack_copy copy{sp};
     int guesses = 0;

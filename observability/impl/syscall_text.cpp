@@ -1,6 +1,7 @@
 #include <belay/observability/impl/syscall_text.hpp>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -9,6 +10,10 @@
 
 #include <array>
 #include <cstdio>
+
+#ifndef FUTEX_LOCK_PI2  // headers from before Linux 5.14
+#define FUTEX_LOCK_PI2 13
+#endif
 
 namespace belay::detail {
 namespace {
@@ -41,6 +46,8 @@ constexpr known_call known_calls[] = {
     {SYS_fsync, "fsync", wait_family::storage, fd_arg},
     {SYS_fdatasync, "fdatasync", wait_family::storage, fd_arg},
     {SYS_sync, "sync", wait_family::storage, no_arg},
+    {SYS_syncfs, "syncfs", wait_family::storage, fd_arg},
+    {SYS_copy_file_range, "copy_file_range", wait_family::storage, fd_arg},
     {SYS_openat, "openat", wait_family::storage, no_arg},
     {SYS_unlinkat, "unlinkat", wait_family::storage, no_arg},
     {SYS_getdents64, "getdents", wait_family::storage, fd_arg},
@@ -51,6 +58,7 @@ constexpr known_call known_calls[] = {
     {SYS_recvmsg, "recvmsg", wait_family::descriptor, fd_arg},
     {SYS_sendmsg, "sendmsg", wait_family::descriptor, fd_arg},
     {SYS_recvmmsg, "recvmmsg", wait_family::descriptor, fd_arg},
+    {SYS_sendmmsg, "sendmmsg", wait_family::descriptor, fd_arg},
     {SYS_accept, "accept", wait_family::descriptor, fd_arg},
     {SYS_accept4, "accept4", wait_family::descriptor, fd_arg},
     {SYS_connect, "connect", wait_family::descriptor, fd_arg},
@@ -58,10 +66,22 @@ constexpr known_call known_calls[] = {
     {SYS_ppoll, "ppoll", wait_family::multiplexer, no_arg},
     {SYS_pselect6, "pselect6", wait_family::multiplexer, no_arg},
     {SYS_epoll_pwait, "epoll_pwait", wait_family::multiplexer, fd_arg},
+#ifdef SYS_epoll_pwait2  // Linux 5.11
+    {SYS_epoll_pwait2, "epoll_pwait2", wait_family::multiplexer, fd_arg},
+#endif
     {SYS_io_uring_enter, "io_uring_enter", wait_family::multiplexer, fd_arg},
     {SYS_nanosleep, "nanosleep", wait_family::sleep, no_arg},
     {SYS_clock_nanosleep, "clock_nanosleep", wait_family::sleep, no_arg},
     {SYS_futex, "futex", wait_family::lock, first_argument::futex},
+#ifdef SYS_futex_waitv  // Linux 5.16
+    {SYS_futex_waitv, "futex_waitv", wait_family::lock, no_arg},
+#endif
+    {SYS_semop, "semop", wait_family::lock, no_arg},
+    {SYS_semtimedop, "semtimedop", wait_family::lock, no_arg},
+    {SYS_msgrcv, "msgrcv", wait_family::other, no_arg},
+    {SYS_msgsnd, "msgsnd", wait_family::other, no_arg},
+    {SYS_mq_timedreceive, "mq_timedreceive", wait_family::other, fd_arg},
+    {SYS_mq_timedsend, "mq_timedsend", wait_family::other, fd_arg},
     {SYS_flock, "flock", wait_family::file_lock, fd_arg},
     {SYS_fcntl, "fcntl", wait_family::file_lock, fd_arg},
     {SYS_wait4, "wait4", wait_family::process, no_arg},
@@ -72,6 +92,7 @@ constexpr known_call known_calls[] = {
     {SYS_execve, "execve", wait_family::process, no_arg},
 #ifdef SYS_open  // what newer architectures do not have
     {SYS_open, "open", wait_family::storage, no_arg},
+    {SYS_creat, "creat", wait_family::storage, no_arg},
     {SYS_poll, "poll", wait_family::multiplexer, no_arg},
     {SYS_select, "select", wait_family::multiplexer, no_arg},
     {SYS_epoll_wait, "epoll_wait", wait_family::multiplexer, fd_arg},
@@ -79,6 +100,35 @@ constexpr known_call known_calls[] = {
     {SYS_vfork, "vfork", wait_family::process, no_arg},
 #endif
 };
+
+const known_call* find_call(long number) noexcept {
+    for (const auto& known : known_calls)
+        if (known.number == number) return &known;
+    return nullptr;
+}
+
+/// Calls of the table that sleep only with some arguments, or not where it would matter.
+bool sleeps_with(long number, const std::array<std::uint64_t, 6>& args) noexcept {
+    switch (number) {
+    case SYS_futex:
+        switch (args[1] & static_cast<unsigned>(FUTEX_CMD_MASK)) {
+        case FUTEX_WAIT:
+        case FUTEX_WAIT_BITSET:
+        case FUTEX_LOCK_PI:
+        case FUTEX_LOCK_PI2:
+        case FUTEX_WAIT_REQUEUE_PI: return true;
+        default: return false;
+        }
+    case SYS_fcntl: return args[1] == F_SETLKW || args[1] == F_OFD_SETLKW;
+    case SYS_io_uring_enter: return args[2] != 0;  // completions to wait for
+    case SYS_close:  // the guard leaves it alone, too
+    case SYS_execve: return false;  // nothing comes back
+#ifdef SYS_vfork
+    case SYS_vfork: return false;
+#endif
+    default: return true;
+    }
+}
 
 // The peer of a connected internet socket, or nothing.
 std::string peer_of(int fd) {
@@ -118,15 +168,18 @@ std::string describe_descriptor(int fd) {
 syscall_description describe_syscall(const thread_syscall& call) {
     if (call.number < 0)
         return {"none: asleep in the kernel outside a system call, for example in a page fault", wait_family::storage};
-    for (const auto& known : known_calls) {
-        if (known.number != call.number) continue;
-        std::string arguments;
-        if (known.first == first_argument::descriptor) arguments = "fd=" + describe_descriptor(static_cast<int>(call.args[0]));
-        if (known.first == first_argument::futex)
-            arguments = hex_text(call.args[0]) + ", a mutex, condition variable or other lock";
-        return {std::string{known.name} + "(" + arguments + ")", known.family};
-    }
-    return {"system call number " + std::to_string(call.number), wait_family::other};
+    const known_call* known = find_call(call.number);
+    if (known == nullptr) return {"system call number " + std::to_string(call.number), wait_family::other};
+    std::string arguments;
+    if (known->first == first_argument::descriptor) arguments = "fd=" + describe_descriptor(static_cast<int>(call.args[0]));
+    if (known->first == first_argument::futex) arguments = hex_text(call.args[0]) + ", a mutex, condition variable or other lock";
+    return {std::string{known->name} + "(" + arguments + ")", known->family};
+}
+
+sleeping_syscall may_sleep(long number, const std::array<std::uint64_t, 6>& args) noexcept {
+    const known_call* known = find_call(number);
+    if (known == nullptr || !sleeps_with(number, args)) return {};
+    return {known->name, known->first == first_argument::descriptor ? static_cast<int>(args[0]) : -1};
 }
 
 const char* advice_for(wait_family family) noexcept {

@@ -3,6 +3,7 @@
 
 #include <belay/observability/impl/thread_proc.hpp>
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -16,6 +17,14 @@ struct syscall_description {
     wait_family family = wait_family::other;
 };
 syscall_description describe_syscall(const thread_syscall& call);
+
+/// A call that may put its thread to sleep, and for which descriptor.
+struct sleeping_syscall {
+    const char* name = nullptr;  ///< null: it does not sleep with these arguments, or is not known to
+    int fd = -1;
+};
+/// Async-signal-safe.
+sleeping_syscall may_sleep(long number, const std::array<std::uint64_t, 6>& args) noexcept;
 
 /// How to fix a task that sleeps in such a call.
 const char* advice_for(wait_family family) noexcept;

@@ -9,7 +9,7 @@
 
 namespace belay::detail {
 
-inline constexpr std::uint32_t guard_abi = 2;
+inline constexpr std::uint32_t guard_abi = 3;
 
 /// What the calling thread does.
 struct task_context {
@@ -22,6 +22,7 @@ struct task_context {
 struct guarded_call {
     const char* function = "";
     int fd = -1;
+    std::int64_t began_ns = 0;  ///< on CLOCK_MONOTONIC
     std::int64_t ns = 0;
     bool slept = false;  ///< the kernel put the thread to sleep meanwhile
     call_place place;

@@ -149,4 +149,16 @@ private:
     held_guards& here_;
 };
 
+/// While one exists, the calling thread runs the tasks of a runtime; what it held and had called before is none of theirs.
+class guards_aside {
+public:
+    guards_aside() noexcept { this_thread_guards().set_aside(kept_); }
+    guards_aside(const guards_aside&) = delete;
+    guards_aside& operator=(const guards_aside&) = delete;
+    ~guards_aside() { this_thread_guards().take_back(kept_); }
+
+private:
+    held_guards kept_;
+};
+
 }  // namespace belay::detail

@@ -108,9 +108,8 @@ host_turn::host_turn(runtime_core& core, host_call call) noexcept : core_{core},
 
 void host_turn::become_worker() noexcept {
     outer_ = set_this_worker(&worker_);
-    held_guards& held = this_thread_guards();
-    held.set_aside(outer_guards_);
     worker_.port_->bind_owner();
+    core_.watcher->worker_began();
     last_ = core_.stopping();  // after the shutdown: it was not in the idle set, and nothing runs
     if (last_) return;
     if (!core_.idle_.remove(worker_.index_)) {
@@ -124,8 +123,8 @@ void host_turn::become_worker() noexcept {
 
 host_turn::~host_turn() {
     end();
+    core_.watcher->worker_ended();
     set_this_worker(outer_);
-    this_thread_guards().take_back(outer_guards_);
     core_.driven_.store(false, std::memory_order_release);
 }
 

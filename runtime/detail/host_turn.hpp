@@ -45,7 +45,7 @@ private:
     runtime_core& core_;
     worker& worker_;
     worker* outer_ = nullptr;  // a worker of another runtime whose task polls this one
-    held_guards outer_guards_;  // what the caller holds is no task's
+    guards_aside outer_guards_;  // what the caller holds is no task's
     bool ended_ = false;
     bool last_ = false;  // nobody will drive it again
 };

@@ -66,24 +66,23 @@ void simulator::attach(runtime_core& core) noexcept {
 
 // ---- driving ---------------------------------------------------------------------------------------------------
 
-/// What the caller holds is no task's.
 class simulator::turn {
 public:
     explicit turn(simulator& of) noexcept : of_{of} {
         of_.running_ = true;
-        this_thread_guards().set_aside(outer_);
         for (auto& w : of_.core_->workers) w->stack_top = this;
+        of_.core_->watcher->worker_began();
     }
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
     ~turn() {
-        this_thread_guards().take_back(outer_);
+        of_.core_->watcher->worker_ended();
         of_.running_ = false;
     }
 
 private:
     simulator& of_;
-    held_guards outer_;
+    guards_aside outer_;
 };
 
 simulator::ending simulator::run(const bool& done, std::size_t max_steps) {

@@ -7,6 +7,7 @@
 // rests: it runs no task, but waits for the operations that it has submitted and for its timers, and gives away what they make
 // ready. It keeps its thread, because the kernel ends the operations of a thread that exits.
 #include <belay/runtime/block_in_place.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/time_slice.hpp>
 #include <belay/runtime/detail/watchdog.hpp>
 #include <belay/runtime/detail/worker.hpp>
@@ -25,13 +26,18 @@ in_place_section::in_place_section() {
         throw std::logic_error(
             "belay: block_in_place() was called in a task of a local_runtime, whose only thread nobody can stand in for: write "
             "co_await belay::spawn_blocking(...)");
-    if (w->core().how == runtime_core::flavour::simulated) return;  // nobody is kept waiting
+    if (w->core().how == runtime_core::flavour::simulated) {  // nobody is kept waiting, and it may block all the same
+        simulated_ = true;
+        ++this_thread_guards().own_code;
+        return;
+    }
     w->begin_in_place();
     worker_ = w;
 }
 
 in_place_section::~in_place_section() {
     if (worker_ != nullptr) worker_->end_in_place();
+    if (simulated_) --this_thread_guards().own_code;
 }
 
 // ---- the worker that blocks ------------------------------------------------------------------------------------

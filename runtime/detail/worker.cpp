@@ -191,14 +191,17 @@ record* worker::next_task() noexcept {
 // ---- running ---------------------------------------------------------------------------------------------------
 
 void worker::run() noexcept {
+    (void)this_thread_guards();  // handlers of signals look at it, and the first access may allocate
     set_this_worker(this);
     stack_top = __builtin_frame_address(0);
     tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     pthread.store(static_cast<std::uint64_t>(::pthread_self()), std::memory_order_relaxed);
     if (is_stand_in() || core_.setup.begin(index_, core_)) {  // a stand-in has begun, see become_stand_in()
         port_->bind_owner();
+        core_.watcher->worker_began();
         is_stand_in() ? serve_as_stand_in() : serve();
         if (searching_) leave_search(false);
+        core_.watcher->worker_ended();
         core_.setup.end(index_, core_);
     }
     current_worker = nullptr;
@@ -335,6 +338,12 @@ void worker::note_spent() noexcept {
 
 void worker::note_call(const guarded_call& call) noexcept {
     std::uint32_t& count = guards->calls;
+    // The system calls that were seen inside of a function are that function's: it is the one to be named. They were noted before it,
+    // and began later.
+    auto known = std::min<std::uint32_t>(count, static_cast<std::uint32_t>(calls_.size()));
+    auto outside = known;
+    while (outside > 0 && calls_[outside - 1].call.began_ns > call.began_ns) --outside;
+    if (outside != known) count = outside;
     if (count < calls_.size()) {
         noted_call& kept = calls_[count];
         kept.call = call;

@@ -1,9 +1,12 @@
 // belay::guard, which this program is linked with: a task that calls a function that puts its worker to sleep is reported with the
 // function and where it was called; one that calls the same function and is not put to sleep is not.
+#include <belay/io/signal_set.hpp>
 #include <belay/observability/guardrails.hpp>
+#include <belay/observability/impl/syscall_dispatch.hpp>
 #include <belay/runtime/block_in_place.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/local_runtime.hpp>
+#include <belay/runtime/simulation.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
@@ -12,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/select.h>
@@ -315,6 +319,24 @@ TEST(GuardCalls, TasksOfALocalRuntimeAreSeenToo) {
     EXPECT_NE(reports[0].to_text().find("sleep_in_a_named_function"), std::string::npos) << reports[0].to_text();
 }
 
+TEST(GuardCalls, WhatATaskHasCalledIsItsOwnAlsoWhenItDrivesAnotherRuntime) {
+    const char* any = "all=log,stall=off,block=log:any";
+    local_runtime inner{{.name = "local", .guardrails = any}};
+    EXPECT_EQ(functions(
+                  [&] {
+                      char byte = 0;
+                      (void)!::read(-1, &byte, 1);
+                      inner.spawn([]() -> task<> {
+                          ::poll(nullptr, 0, 0);
+                          co_return;
+                      });
+                      inner.poll();
+                  },
+                  any),
+              "poll read");
+    inner.shutdown(60s);
+}
+
 // ---- silent ----------------------------------------------------------------------------------------------------
 
 struct quick_call {
@@ -395,6 +417,23 @@ TEST(GuardCalls, StrictlyEveryCallIsNamed) {
     }
 }
 
+// The function of the C library is what one wants to read; what it asks the kernel for is part of it.
+TEST(GuardCalls, ACallThatIsAlsoSeenAsASystemCallIsNamedOnce) {
+    if (const char* why = detail::syscall_dispatch::missing()) GTEST_SKIP() << why;
+    const char* every_syscall = "all=log,stall=off,block=log:syscalls";
+    EXPECT_EQ(functions([] { ::usleep(2000); }, every_syscall), "usleep");
+    EXPECT_EQ(functions([] { (void)!::system("true"); }, every_syscall), "system");
+    EXPECT_EQ(functions(
+                  [] {
+                      char byte = 0;
+                      ::usleep(2000);
+                      ::syscall(SYS_read, -1, &byte, 1);  // the guard looks at futexes only
+                      ::poll(nullptr, 0, 0);
+                  },
+                  every_syscall),
+              "usleep read poll");
+}
+
 TEST(GuardCalls, WhatIsAllowedIsSilent) {
     EXPECT_EQ(functions([] {
                   guardrails::allow why{"a test"};
@@ -403,6 +442,21 @@ TEST(GuardCalls, WhatIsAllowedIsSilent) {
               "");
     EXPECT_EQ(functions([] { block_in_place([] { ::usleep(2000); }); }), "");
     EXPECT_EQ(functions([] { ::usleep(2000); }, "all=log,stall=off,block=off"), "");
+}
+
+TEST(GuardCalls, WhatBlocksInPlaceIsSilentInASimulationToo) {
+    test::captured_reports captured;
+    simulation sim{{.guardrails = "all=log,stall=off,block=log:any"}};
+    sim.block_on([]() -> task<> {
+        block_in_place([] { ::poll(nullptr, 0, 0); });
+        co_return;
+    });
+    EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+TEST(GuardCalls, HowASignalReachesASignalSetIsSilent) {
+    io::signal_set signals{SIGUSR1};
+    EXPECT_EQ(functions([] { ::raise(SIGUSR1); }, "all=log,stall=off,block=log:any"), "");
 }
 
 TEST(GuardCalls, ShorterThanTheThresholdIsSilent) {

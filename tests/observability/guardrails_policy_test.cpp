@@ -59,6 +59,17 @@ TEST(GuardrailPolicy, ThresholdsHaveUnits) {
     EXPECT_EQ(threshold("stall=log"), 7ms) << "without one the threshold stays";
 }
 
+TEST(GuardrailPolicy, BlockingCallsMayBeLookedForWithoutAThreshold) {
+    auto any = parse_policy("block=log:any", all_log())[guardrail::blocking_call];
+    EXPECT_EQ(any.threshold, 0ns);
+    EXPECT_FALSE(any.syscalls);
+    auto syscalls = parse_policy("block=panic:syscalls", all_log());
+    EXPECT_EQ(syscalls[guardrail::blocking_call], (guardrails::rule{action::panic, 0ns, true}));
+    EXPECT_TRUE(parse_policy("block=log", syscalls)[guardrail::blocking_call].syscalls);
+    EXPECT_FALSE(parse_policy("block=log:1ms", syscalls)[guardrail::blocking_call].syscalls);
+    EXPECT_NE(refusal_of("stall=log:syscalls").find("is not a threshold"), std::string::npos);
+}
+
 TEST(GuardrailPolicy, AllStandsForEveryGuardrailAndLaterWordsWin) {
     auto parsed = parse_policy(" all = off , stall = log : 9ms ", all_log());
     for (std::size_t i = 0; i < guardrail_count; ++i)

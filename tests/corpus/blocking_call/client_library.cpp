@@ -31,7 +31,9 @@ private:
 
 belay::task<std::string> greeting(const client& store) { co_return "hello " + store.get("name"); }
 
-belay::task<> page(const client& store) { co_await belay::timeout(std::chrono::seconds{5}, greeting(store)); }
+belay::task<> page(const client& store) {
+    co_await belay::timeout(std::chrono::seconds{5}, greeting(store));  // <- here
+}
 
 }  // namespace
 
@@ -47,7 +49,7 @@ int main() {
         }};
         client store{ends[0]};
         belay::runtime runtime{{.workers = 1}};
-        runtime.block_on(page(store));  // <- here
+        runtime.block_on(page(store));
     }
     ::close(ends[0]);
     ::close(ends[1]);
