@@ -204,6 +204,8 @@ void semaphore_awaiter::waits_for(detail::wait_sources& out) {
     semaphore& s = *semaphore_;
     std::scoped_lock guard(s.lock_);
     if (!linked() || !s.counted_ || count_ > s.permits_) return out.outside();
+    // There are enough, so nobody need give one back: it is its turn when the first, who needs more than there are, gives up.
+    if (count_ <= s.available_) out.handle(s.waiters_.front());
     s.listed_.list_in(out, s.permits_ - s.available_);
 }
 

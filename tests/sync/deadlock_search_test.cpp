@@ -572,6 +572,40 @@ TEST_F(deadlock_search, PermitsThatAnybodyMayAdd) {
     rt.shutdown(1min);
 }
 
+TEST_F(deadlock_search, WhoIsFirstAtASemaphoreMayGiveUp) {
+    semaphore three{3};
+    event all_are_wanted;
+    rt.spawn([&]() -> task<> {
+        auto one = co_await three.acquire();
+        co_await all_are_wanted.wait();
+        auto another = co_await three.acquire();  // there are two, but it is not its turn
+    });
+    EXPECT_EQ(stuck(), 0U);
+    auto drains = rt.spawn([&]() -> task<> { co_await try_timeout(for_ever, three.acquire(3)); });
+    EXPECT_EQ(stuck(), 0U);
+    all_are_wanted.set();
+    EXPECT_EQ(stuck(), 0U) << "the time of the first is up some day";
+    drains.request_stop();
+    EXPECT_EQ(stuck(), 0U);
+    rt.shutdown(1min);
+}
+
+TEST_F(deadlock_search, WhoIsFirstAtASemaphoreMayBeStuckToo) {
+    semaphore three{3};
+    event all_are_wanted;
+    rt.spawn([&]() -> task<> {
+        auto one = co_await three.acquire();
+        co_await all_are_wanted.wait();
+        auto another = co_await three.acquire();
+    });
+    EXPECT_EQ(stuck(), 0U);
+    rt.spawn([&]() -> task<> { auto all = co_await three.acquire(3); });
+    EXPECT_EQ(stuck(), 0U);
+    all_are_wanted.set();
+    EXPECT_EQ(stuck(), 2U);
+    rt.shutdown(1min);
+}
+
 TEST_F(deadlock_search, APermitOfAChannelIsOut) {
     auto [tx, rx] = channel<int>(1);
     auto reserved = std::make_shared<permit<int>>();
