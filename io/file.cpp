@@ -77,6 +77,10 @@ task<std::int32_t> write_at(int fd, std::int64_t offset, const_buffer data) {
     co_return co_await spawn_blocking([=]() noexcept { return file_calls::write(fd, data, offset); });
 }
 
+task<> write_rest_at(file& to, std::uint64_t offset, const_buffer data, std::size_t& transferred) {
+    while (transferred < data.size()) transferred += co_await to.write_some_at(offset + transferred, data.subspan(transferred));
+}
+
 int open_flags(const file_options& options) {
     auto wrong = [](const char* what) { throw std::invalid_argument{std::string{"belay: file_options: "} + what}; };
     if (!options.read && !options.write) wrong("neither read nor write is set");
@@ -130,8 +134,8 @@ task<> file::write_all_at(std::uint64_t offset, const_buffer data) {
 }
 
 task<> file::write_all_at(std::uint64_t offset, const_buffer data, std::size_t& transferred) {
-    for (transferred = 0; transferred < data.size();)
-        transferred += co_await write_some_at(offset + transferred, data.subspan(transferred));
+    transferred = 0;  // at the call: the task that it makes may be stopped before it begins
+    return write_rest_at(*this, offset, data, transferred);
 }
 
 task<> file::write_all_at(std::uint64_t offset, std::string_view text) { return write_all_at(offset, as_buffer(text)); }

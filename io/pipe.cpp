@@ -49,6 +49,18 @@ task<std::size_t> write_once(int fd, const_buffer data) {
     co_return static_cast<std::size_t>(result);
 }
 
+task<> read_rest(int fd, mutable_buffer buffer, std::size_t& transferred) {
+    while (transferred < buffer.size()) {
+        const std::size_t bytes = co_await read_once(fd, buffer.subspan(transferred));
+        if (bytes == 0) throw std::system_error{errc::end_of_stream, "belay: pipe_reader: read_exact"};
+        transferred += bytes;
+    }
+}
+
+task<> write_rest(int fd, const_buffer data, std::size_t& transferred) {
+    while (transferred < data.size()) transferred += co_await write_once(fd, data.subspan(transferred));
+}
+
 }  // namespace
 
 pipe_writer::pipe_writer(descriptor writable) noexcept : end_{std::move(writable)} { survive_broken_pipes(); }
@@ -61,11 +73,8 @@ task<> pipe_reader::read_exact(mutable_buffer buffer) {
 }
 
 task<> pipe_reader::read_exact(mutable_buffer buffer, std::size_t& transferred) {
-    for (transferred = 0; transferred < buffer.size();) {
-        const std::size_t bytes = co_await read_once(native_handle(), buffer.subspan(transferred));
-        if (bytes == 0) throw std::system_error{errc::end_of_stream, "belay: pipe_reader: read_exact"};
-        transferred += bytes;
-    }
+    transferred = 0;  // at the call: the task that it makes may be stopped before it begins
+    return read_rest(native_handle(), buffer, transferred);
 }
 
 task<std::size_t> pipe_writer::write_some(const_buffer data) { return write_once(native_handle(), data); }
@@ -76,8 +85,8 @@ task<> pipe_writer::write_all(const_buffer data) {
 }
 
 task<> pipe_writer::write_all(const_buffer data, std::size_t& transferred) {
-    for (transferred = 0; transferred < data.size();)
-        transferred += co_await write_once(native_handle(), data.subspan(transferred));
+    transferred = 0;  // as in read_exact()
+    return write_rest(native_handle(), data, transferred);
 }
 
 task<> pipe_writer::write_all(std::string_view text) { return write_all(as_buffer(text)); }

@@ -3,7 +3,9 @@
 #include <belay/io/error.hpp>
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/at_most.hpp>
+#include <belay/runtime/finally.hpp>
 #include <belay/runtime/for_each.hpp>
+#include <belay/runtime/scope.hpp>
 #include <belay/tests/kit/gtest.hpp>
 
 #include <sys/stat.h>
@@ -77,6 +79,19 @@ BELAY_TEST(File, WritesAndReadsAtOffsets) {
     co_await f.close();
     EXPECT_FALSE(f.is_open());
     EXPECT_EQ(f.name(), here / "data");
+}
+
+BELAY_TEST(File, AWriteThatIsStoppedBeforeItBeginsHasTransferredNothing) {
+    directory here;
+    auto f = co_await file::open(here / "data", {.write = true, .create = true});
+    std::size_t transferred = 5;  // by an earlier call
+    co_await with_scope([&](scope& s) -> task<> {
+        s.request_stop();
+        co_await finally(f.write_all_at(0, io::as_buffer("hello"), transferred),
+                         []() -> task<> { co_return; });  // only the cleanup runs
+    });
+    EXPECT_EQ(transferred, 0U);
+    EXPECT_EQ(on_disk(here / "data"), "");
 }
 
 BELAY_TEST(File, LargeTransfersAreWhole) {

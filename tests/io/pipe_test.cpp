@@ -1,6 +1,8 @@
 #include <belay/io/pipe.hpp>
 
 #include <belay/io/error.hpp>
+#include <belay/runtime/finally.hpp>
+#include <belay/runtime/scope.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/tests/kit/gtest.hpp>
 
@@ -137,6 +139,24 @@ BELAY_TEST(Pipe, AStoppedWriteAllSaysHowMuchItWrote) {
         at += expected.size();
         co_await yield();
     }
+}
+
+BELAY_TEST(Pipe, WhatIsStoppedBeforeItBeginsHasTransferredNothing) {
+    auto [out, in] = make_pipe();
+    std::array<std::byte, 3> bytes{};
+    std::size_t written = 3;  // by an earlier call
+    std::size_t read = 3;
+    auto nothing = []() -> task<> { co_return; };
+    co_await with_scope([&, &to = in](scope& s) -> task<> {
+        s.request_stop();
+        co_await finally(to.write_all(bytes, written), nothing);  // only the cleanup runs
+    });
+    co_await with_scope([&, &from = out](scope& s) -> task<> {
+        s.request_stop();
+        co_await finally(from.read_exact(bytes, read), nothing);
+    });
+    EXPECT_EQ(written, 0U);
+    EXPECT_EQ(read, 0U);
 }
 
 TEST(MakePipe, SaysThatThereAreNoDescriptors) {

@@ -177,12 +177,14 @@ TEST(SimulatedDeadlockSearch, WhoGivesUpLetsThoseBehindItGoOn) {
     auto look = [&](std::size_t step) {
         auto found = detail::deadlock_search{running->core()}.run(1'000'000);
         if (!found || found->ids.empty() || !said.empty()) return;
-        said = "after step " + std::to_string(step) + " task " + std::to_string(found->ids[0]) + " is said to be stuck:\n" + running->tasks();
+        said = "after step " + std::to_string(step) + " task " + std::to_string(found->ids[0]) + " is said to be stuck:\n" +
+               running->tasks();
     };
-    auto result = kit::explore({.sim = {.on_step = look}, .check = [&] { return std::exchange(said, {}); }}, [&](simulation& sim) {
-        running = &sim;
-        return nested_and_drain();
-    });
+    auto result =
+        kit::explore({.sim = {.on_step = look}, .check = [&] { return std::exchange(said, {}); }}, [&](simulation& sim) {
+            running = &sim;
+            return nested_and_drain();
+        });
     EXPECT_FALSE(result.failure) << "after " << result.runs << " runs: " << result.failure->text();
 }
 
