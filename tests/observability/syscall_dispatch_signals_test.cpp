@@ -188,6 +188,7 @@ TEST_F(SyscallSignals, SignalsMayComeAtAnyTime) {
         std::thread sender{[&end, worker = ::pthread_self()] {
             while (!end) ::pthread_kill(worker, SIGUSR1);
         }};
+        while (signals == 0) std::this_thread::yield();  // they come
         sigset_t all;
         sigset_t before;
         ::sigfillset(&all);
