@@ -126,8 +126,9 @@ std::shared_ptr<report_sink> set_sink(std::shared_ptr<report_sink> sink);
 /// The same for guardrails whose action is `callback`.
 std::shared_ptr<report_sink> set_callback(std::shared_ptr<report_sink> callback);
 
-/// Returns when all that was found so far has been written. A task that is resumed may be so before the report of what it did is; at the end
-/// of a runtime its reports are written. Any thread; waits for the sink, and at once returns to a sink that calls it.
+/// Returns when all that was found so far has been written, or after ten seconds if a sink does not return. A task may go on before the
+/// report of what it did is written; at the end of a runtime, and of the process by exit(), they all are. To be called before code that
+/// tasks have run is unloaded. Any thread; returns at once in a sink.
 void flush() noexcept;
 
 /// How often each guardrail fired. Neither policy nor rate limit touches these.

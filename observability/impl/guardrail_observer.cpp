@@ -13,6 +13,7 @@
 #include <belay/observability/impl/syscall_dispatch.hpp>
 #include <belay/observability/impl/syscall_text.hpp>
 #include <belay/runtime/detail/lock_order.hpp>
+#include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
 #include <algorithm>
@@ -56,10 +57,35 @@ bool allowed(const worker_stall& stall, std::chrono::nanoseconds threshold) noex
     return until > now - threshold.count();
 }
 
+// What is described later, by when the code that it was in may have been unloaded: places in it are left out.
+
+void forget_unloaded(task_snapshot& task) noexcept {
+    if (can_be_shown(task)) return;
+    task.spawned = {};
+    task.depth = 0;
+}
+void forget_unloaded(held_lock& lock) noexcept {
+    if (!can_be_shown(lock.site)) lock.site = {};
+}
+void forget_unloaded(order_inversion& found) noexcept {
+    forget_unloaded(found.task);
+    for (order_step& step : found.steps) {
+        forget_unloaded(step.held);
+        forget_unloaded(step.taken);
+    }
+}
+template <class T>
+T still_loaded(T kept) {
+    forget_unloaded(kept);
+    return kept;
+}
+
 }  // namespace
 
 guardrail_observer::guardrail_observer(std::string runtime, const guardrails::policy& policy)
-    : runtime_{std::move(runtime)}, dispatches_{wants_syscalls(policy) && syscall_dispatch::prepare()}, policy_{policy} {}
+    : about_{std::make_shared<about>(std::move(runtime))},
+      dispatches_{wants_syscalls(policy) && syscall_dispatch::prepare()},
+      policy_{policy} {}
 
 void guardrail_observer::worker_began() noexcept {
     if (dispatches_) syscall_dispatch::begin();
@@ -68,7 +94,8 @@ void guardrail_observer::worker_ended() noexcept {
     if (dispatches_) syscall_dispatch::end();
 }
 
-guardrail_observer::~guardrail_observer() { process_report_thread().wait(); }  // for what is still written of it
+/// What a runtime has found is written when it is gone, unless a sink does not return.
+guardrail_observer::~guardrail_observer() { process_report_thread().wait(); }
 
 guardrails::rule guardrail_observer::rule_of(guardrail kind) const noexcept {
     std::lock_guard lock{mutex_};
@@ -93,15 +120,15 @@ std::chrono::nanoseconds guardrail_observer::starvation_limit() const noexcept {
 
 /// Nothing may be thrown at a runtime: without memory the report is one line, with the place `where`.
 template <class Describe>
-void guardrail_observer::write(const finding& found, Describe&& describe) noexcept {
+void guardrail_observer::write(about& of, const finding& found, Describe&& describe) noexcept {
     try {
         report r = std::forward<Describe>(describe)();
         r.action = found.then;
-        if (r.runtime.empty()) r.runtime = runtime_;
+        if (r.runtime.empty()) r.runtime = of.runtime;
         r.stack_id = found.key;
         r.occurrence = found.admitted.occurrence;
         r.suppressed = found.admitted.suppressed;
-        if (is_suppressed(r)) return process_reporter().suppress(found.kind, found.key, found.admitted, counters_);
+        if (is_suppressed(r)) return process_reporter().suppress(found.kind, found.key, found.admitted, of.counters);
         process_reporter().publish(r);
     } catch (...) {
         process_reporter().publish_briefly(found.kind, found.then, found.where);
@@ -110,28 +137,29 @@ void guardrail_observer::write(const finding& found, Describe&& describe) noexce
 
 guardrail_observer::finding guardrail_observer::count(guardrail kind, std::uint64_t key, std::source_location where) noexcept {
     auto then = rule_of(kind).then;
-    return {kind, key, where, then, process_reporter().admit(kind, key, then, counters_)};
+    return {kind, key, where, then, process_reporter().admit(kind, key, then, about_->counters)};
 }
 
 // Counts, and writes the report that `describe` makes if one is due.
 template <class Describe>
 void guardrail_observer::raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept {
     auto found = count(kind, key, where);
-    if (found.admitted.write) write(found, std::forward<Describe>(describe));
+    if (found.admitted.write) write(*about_, found, std::forward<Describe>(describe));
 }
 
-// The same for reports with names of code addresses, which take long to find: on the thread of reports, while the worker goes on. It is
-// only a panic that the worker waits for. `keep()` returns the function that describes, with copies of all it needs.
+// The same for reports with names of code addresses, which take long to find: on the thread of reports, while the worker goes on. Before a
+// panic it is done here: nobody goes on then. `keep()` returns the function that describes, with copies of all it needs.
 template <class Keep>
 void guardrail_observer::raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept {
     auto found = count(kind, key, where);
     if (!found.admitted.write) return;
     try {
-        process_report_thread().run([this, found, describe = std::forward<Keep>(keep)()] { write(found, describe); });
+        auto describe = std::forward<Keep>(keep)();
+        if (found.then == guardrails::action::panic) return write(*about_, found, describe);
+        process_report_thread().run([of = about_, found, describe = std::move(describe)] { write(*of, found, describe); });
     } catch (...) {
-        return process_reporter().publish_briefly(kind, found.then, where);
+        process_reporter().publish_briefly(kind, found.then, where);
     }
-    if (found.then == guardrails::action::panic) process_report_thread().wait();
 }
 
 void guardrail_observer::worker_suspected(unsigned worker, int tid, std::uint64_t /*pthread*/) noexcept {
@@ -147,7 +175,7 @@ void guardrail_observer::worker_stalled(const worker_stall& stall) noexcept {
         if (threshold.count() == 0 || allowed(stall, threshold) || is_traced()) return;
         auto verdict = stalls_.judge(stall, threshold);
         if (!verdict) return;
-        if (verdict->first) process_reporter().count_stall(verdict->found, counters_);
+        if (verdict->first) process_reporter().count_stall(verdict->found, about_->counters);
         if (verdict->found == stall_class::starved) return;
         raise(guardrail::blocked_worker, place_of(stall.task), innermost(stall.task),
               [&] { return describe_stall(stall, *verdict, gather(stall, *verdict), threshold); });
@@ -163,7 +191,11 @@ void guardrail_observer::guard_across_suspension(const task_snapshot& task, std:
     }
     if (task.depth > 0) place.add(task.stack[0]);
     raise_there(guardrail::guard_across_suspension, place.value(), innermost(task), [&] {
-        return [task, kept = std::vector<held_lock>(locks.begin(), locks.end())] { return describe_held_locks(task, kept); };
+        return [task, kept = std::vector<held_lock>(locks.begin(), locks.end())] {
+            auto there = kept;
+            for (held_lock& lock : there) forget_unloaded(lock);
+            return describe_held_locks(still_loaded(task), there);
+        };
     });
 }
 
@@ -178,7 +210,9 @@ void guardrail_observer::blocking_called(const task_snapshot& task, const blocki
     if (task.depth > 0) place.add(task.stack[0]);
     raise_there(guardrail::blocking_call, place.value(), innermost(task), [&] {
         auto descriptor = call.fd >= 0 ? describe_descriptor(call.fd) : std::string{};  // now: it may be closed, and another one
-        return [task, call, descriptor, threshold] { return describe_blocking_call(task, call, descriptor, threshold); };
+        return [task, call, descriptor, threshold] {
+            return describe_blocking_call(still_loaded(task), call, descriptor, threshold);
+        };
     });
 }
 
@@ -189,6 +223,7 @@ void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view
     if (!tasks.empty()) place.add(tasks.front().spawned);
     raise(guardrail::task_leak, place.value(), tasks.empty() ? std::source_location{} : innermost(tasks.front()),
           [&] { return describe_leak(runtime, where, tasks, total); });
+    process_report_thread().wait();  // a runtime with such tasks may never be gone
 }
 
 void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
@@ -211,7 +246,7 @@ void guardrail_observer::order_inverted(const order_inversion& found) noexcept {
         }
     }
     raise_there(guardrail::lock_order, place.value(), innermost(found.task),
-                [&] { return [found] { return describe_inversion(found); }; });
+                [&] { return [found] { return describe_inversion(still_loaded(found)); }; });
 }
 
 void guardrail_observer::deadlocked(const deadlock& found) noexcept {

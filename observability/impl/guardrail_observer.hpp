@@ -7,6 +7,7 @@
 #include <belay/runtime/observer.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <source_location>
 #include <string>
@@ -47,12 +48,17 @@ public:
 
     void set_policy(const guardrails::policy& policy) noexcept;
     /// What this runtime's guardrails found.
-    [[nodiscard]] guardrails::counts counts() const noexcept { return counters_.read(); }
+    [[nodiscard]] guardrails::counts counts() const noexcept { return about_->counters.read(); }
 
 private:
     guardrails::rule rule_of(guardrail kind) const noexcept;
     /// Zero if it is off.
     [[nodiscard]] std::chrono::nanoseconds threshold_of(guardrail kind) const noexcept;
+    /// What a report that is still to be written needs of this, which may be gone by then.
+    struct about {
+        const std::string runtime;
+        guardrail_counters counters;
+    };
     struct finding {
         guardrail kind;
         std::uint64_t key;
@@ -62,17 +68,16 @@ private:
     };
     finding count(guardrail kind, std::uint64_t key, std::source_location where) noexcept;
     template <class Describe>
-    void write(const finding& found, Describe&& describe) noexcept;
+    static void write(about& of, const finding& found, Describe&& describe) noexcept;
     template <class Describe>
     void raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept;
     template <class Keep>
     void raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept;
 
-    const std::string runtime_;
+    const std::shared_ptr<about> about_;
     const bool dispatches_;     // its workers' system calls come to us; settled when the runtime is made
     mutable std::mutex mutex_;  // the policy; held for a copy only
     guardrails::policy policy_;
-    guardrail_counters counters_;
     stall_watch stalls_;        // the watchdog's alone
 };
 

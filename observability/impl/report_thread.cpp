@@ -1,10 +1,15 @@
 #include <belay/observability/impl/report_thread.hpp>
 
+#include <belay/runtime/detail/held_guards.hpp>
+
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <system_error>
+#include <cstdlib>
+#include <ctime>
 #include <utility>
 
 namespace belay::detail {
@@ -12,25 +17,50 @@ namespace {
 
 constexpr pid_t no_thread = -1;
 
-/// The program's signal handlers run on its own threads, not on this one.
-class all_signals_blocked {
+thread_local int sinks_here = 0;
+
+/// The program's signal handlers run on its own threads, but for what a fault on this one brings about.
+class signals_blocked {
 public:
-    all_signals_blocked() noexcept {
-        sigset_t all;
-        sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    signals_blocked() noexcept {
+        sigset_t most;
+        sigfillset(&most);
+        for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) sigdelset(&most, fault);
+        ::pthread_sigmask(SIG_SETMASK, &most, &before_);
     }
-    all_signals_blocked(const all_signals_blocked&) = delete;
-    all_signals_blocked& operator=(const all_signals_blocked&) = delete;
-    ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 private:
     sigset_t before_{};
 };
 
+/// A worker that has begun it may be bound to a CPU, or have a priority.
+void become_like_the_main_thread() noexcept {
+    cpu_set_t cpus;
+    if (::sched_getaffinity(::getpid(), sizeof cpus, &cpus) == 0) ::sched_setaffinity(0, sizeof cpus, &cpus);
+    sched_param none{};
+    ::sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
+/// The system's: on the thread of a simulation the clocks of the standard library are that one's.
+timespec real_time_after(std::chrono::milliseconds wait) noexcept {
+    timespec at{};
+    ::syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &at);
+    auto ns = at.tv_nsec + (wait % std::chrono::seconds{1}) / std::chrono::nanoseconds{1};
+    at.tv_sec += static_cast<std::time_t>(wait / std::chrono::seconds{1}) + ns / 1'000'000'000;
+    at.tv_nsec = ns % 1'000'000'000;
+    return at;
+}
+
 }  // namespace
 
+report_thread::in_sink::in_sink() noexcept { ++sinks_here; }
+report_thread::in_sink::~in_sink() { --sinks_here; }
+
 void report_thread::run(std::function<void()> work) {
+    own_code mine;  // a task may be on this thread: its locks and calls are not these
     if (!is_there()) return work();
     {
         std::scoped_lock guard(lock_);
@@ -44,23 +74,25 @@ void report_thread::run(std::function<void()> work) {
     changed_.notify_all();
 }
 
-void report_thread::wait() noexcept {
+void report_thread::wait(std::chrono::milliseconds limit) noexcept {
+    own_code mine;
     // relaxed: whoever has given work has seen the value, or has begun the thread.
-    if (owner_.load(std::memory_order_relaxed) != ::getpid()) return;
-    std::unique_lock guard(lock_);
+    if (sinks_here != 0 || owner_.load(std::memory_order_relaxed) != ::getpid()) return;
+    auto until = real_time_after(limit);
+    std::scoped_lock guard(lock_);
     if (std::this_thread::get_id() == id_) return;
-    changed_.wait(guard, [&, all = given_] { return done_ >= all; });
+    for (auto all = given_; done_ < all;)
+        if (::pthread_cond_clockwait(changed_.native_handle(), lock_.native_handle(), CLOCK_MONOTONIC, &until) != 0) return;
 }
 
-/// The lock is not touched before it is known that this process has the thread: at a fork another thread may have held it.
+// relaxed: there is no other thread.
+void report_thread::forget() noexcept { owner_.store(no_thread, std::memory_order_relaxed); }
+
+/// The lock is not touched unless this process has the thread: at a fork another thread may have held it.
 bool report_thread::is_there() noexcept {
     // acquire: pairs with the release in begin().
-    pid_t owner = owner_.load(std::memory_order_acquire);
-    if (owner == 0) {
-        begin();
-        owner = owner_.load(std::memory_order_acquire);
-    }
-    return owner == ::getpid();
+    if (owner_.load(std::memory_order_acquire) == 0) begin();
+    return owner_.load(std::memory_order_acquire) == ::getpid();
 }
 
 void report_thread::begin() noexcept {
@@ -68,36 +100,40 @@ void report_thread::begin() noexcept {
     if (owner_.load(std::memory_order_relaxed) != 0) return;  // under lock_
     pid_t owner = no_thread;
     try {
-        all_signals_blocked blocked;
+        signals_blocked blocked;
         std::thread thread{[this] { serve(); }};
         ::pthread_setname_np(thread.native_handle(), "belay-reports");
         id_ = thread.get_id();
         thread.detach();
         owner = ::getpid();
-    } catch (const std::system_error&) {  // no threads are left
-    } catch (...) {  // no memory
+        std::atexit([] { process_report_thread().wait(); });
+    } catch (...) {  // no threads are left, or no memory
     }
     owner_.store(owner, std::memory_order_release);  // pairs with the acquire in is_there()
 }
 
 void report_thread::serve() noexcept {
-    std::vector<std::function<void()>> taken;
+    become_like_the_main_thread();
     std::unique_lock guard(lock_);
     for (;;) {
         changed_.wait(guard, [&] { return !queue_.empty(); });
-        taken.swap(queue_);
+        auto work = std::move(queue_.front());
+        queue_.pop_front();
         guard.unlock();
-        auto count = taken.size();
-        for (auto& work : taken) work();
-        taken.clear();  // what they held is gone before anybody is told that they are done
+        work();
+        work = nullptr;  // what it held is gone before anybody is told that it is done
         guard.lock();
-        done_ += count;
+        ++done_;
         changed_.notify_all();
     }
 }
 
 report_thread& process_report_thread() noexcept {
-    static auto* the_one = new report_thread;
+    static auto* the_one = [] {
+        auto* made = new report_thread;
+        ::pthread_atfork(nullptr, nullptr, [] { process_report_thread().forget(); });
+        return made;
+    }();
     return *the_one;
 }
 

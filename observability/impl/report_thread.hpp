@@ -4,12 +4,13 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 namespace belay::detail {
 
@@ -17,26 +18,42 @@ namespace belay::detail {
 /// After a fork the child has no such thread, nor has a process that cannot start one: there the work is done on the spot.
 class report_thread {
 public:
+    /// For what waits: a sink that does not return holds up neither the end of a runtime nor an abort for ever.
+    static constexpr std::chrono::milliseconds patience{10'000};
+
     report_thread() = default;
     report_thread(const report_thread&) = delete;
     report_thread& operator=(const report_thread&) = delete;
     ~report_thread() = delete;
 
     /// Any thread. In the order of the calls, each of which has happened before. `work` must not throw. Throws what std::function and
-    /// std::vector throw, and then nothing has been done.
+    /// std::deque throw, and then nothing has been done.
     void run(std::function<void()> work);
-    /// Returns when all that was given so far is done; at once on the thread itself, and after a fork.
-    void wait() noexcept;
+    /// Returns when all that was given so far is done, at the latest after `limit`, which no simulation shortens; at once on the thread
+    /// itself, in a sink, and after a fork.
+    void wait(std::chrono::milliseconds limit = patience) noexcept;
+
+    /// In a child, whose only thread is the calling one.
+    void forget() noexcept;
+
+    /// While one exists, the calling thread is in a sink, for which others may wait.
+    class in_sink {
+    public:
+        in_sink() noexcept;
+        in_sink(const in_sink&) = delete;
+        in_sink& operator=(const in_sink&) = delete;
+        ~in_sink();
+    };
 
 private:
     [[nodiscard]] bool is_there() noexcept;
     void begin() noexcept;
     void serve() noexcept;
 
-    std::atomic<pid_t> owner_{0};  // the process that has the thread; no_thread: it could not be started
+    std::atomic<pid_t> owner_{0};  // the process that has the thread; no_thread: it could not be started, or this is a child
     std::mutex lock_;  // of all below; held for a few instructions
     std::condition_variable changed_;
-    std::vector<std::function<void()>> queue_;
+    std::deque<std::function<void()>> queue_;
     std::uint64_t given_ = 0;
     std::uint64_t done_ = 0;
     std::thread::id id_;

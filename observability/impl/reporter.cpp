@@ -49,6 +49,12 @@ public:
     }
 };
 
+/// What was found before may be the cause.
+[[noreturn]] void end_process() noexcept {
+    process_report_thread().wait();
+    std::abort();
+}
+
 void bump(std::atomic<std::uint64_t>& counter) noexcept { counter.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
@@ -105,8 +111,11 @@ std::shared_ptr<guardrails::report_sink> reporter::sink_for(guardrails::action t
 }
 
 void reporter::publish(const report& what) noexcept {
-    sink_for(what.action)->write(what);
-    if (what.action == guardrails::action::panic) std::abort();
+    {
+        report_thread::in_sink inside;
+        sink_for(what.action)->write(what);
+    }
+    if (what.action == guardrails::action::panic) end_process();
 }
 
 std::shared_ptr<guardrails::report_sink> reporter::exchange_sink(std::shared_ptr<guardrails::report_sink> sink) {
@@ -118,7 +127,7 @@ std::shared_ptr<guardrails::report_sink> reporter::exchange_sink(std::shared_ptr
 
 void reporter::publish_briefly(guardrail kind, guardrails::action then, std::source_location where) noexcept {
     write_briefly(kind, then, where);
-    if (then == guardrails::action::panic) std::abort();
+    if (then == guardrails::action::panic) end_process();
 }
 
 std::shared_ptr<guardrails::report_sink> reporter::exchange_callback(std::shared_ptr<guardrails::report_sink> callback) {

@@ -164,6 +164,8 @@ __attribute__((no_sanitize("vptr", "alignment"))) bool is_running_below(const wo
     return node == &top && unchanged();
 }
 
+bool can_be_shown(std::source_location kept) noexcept { return is_loaded(kept); }
+
 bool can_be_shown(const task_snapshot& kept) noexcept {
     auto end = kept.stack.begin() + static_cast<std::ptrdiff_t>(kept.depth);
     return is_loaded(kept.spawned) && std::all_of(kept.stack.begin(), end, [](std::source_location at) { return is_loaded(at); });

@@ -31,5 +31,6 @@ bool is_running_below(const worker& w, std::uint64_t epoch, const record* rec, c
 
 /// Of a snapshot that was kept: the code that its places are in may have been unloaded since.
 bool can_be_shown(const task_snapshot& kept) noexcept;
+bool can_be_shown(std::source_location kept) noexcept;
 
 }  // namespace belay::detail

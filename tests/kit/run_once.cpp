@@ -24,6 +24,7 @@ public:
     found_by_guardrails& operator=(const found_by_guardrails&) = delete;
     ~found_by_guardrails() { guardrails::set_callback(std::move(before_)); }
     [[nodiscard]] std::string text() const {
+        guardrails::flush();
         std::scoped_lock guard(sink_->lock);
         return sink_->text;
     }

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <thread>
@@ -67,11 +69,16 @@ TEST(ReportThread, AChildDoesTheWorkItself) {
 /// Its first report is written when release() has been called.
 class slow_sink final : public guardrails::report_sink {
 public:
-    void write(const report& /*what*/) noexcept override { released_.get_future().wait(); }
+    void write(const report& /*what*/) noexcept override {
+        in_time_ = future_.wait_for(std::chrono::seconds{5}) == std::future_status::ready;
+    }
     void release() { released_.set_value(); }
+    [[nodiscard]] bool in_time() const noexcept { return in_time_; }
 
 private:
     std::promise<void> released_;
+    std::shared_future<void> future_{released_.get_future()};
+    bool in_time_ = false;
 };
 
 TEST(ReportThread, AWorkerGoesOnWhileItsReportIsWritten) {
@@ -89,6 +96,40 @@ TEST(ReportThread, AWorkerGoesOnWhileItsReportIsWritten) {
         });
     }
     guardrails::set_sink(before);
+    EXPECT_TRUE(slow->in_time());
+}
+
+TEST(ReportThread, ASinkMayAskForAllToBeWritten) {
+    struct asking final : guardrails::report_sink {
+        void write(const report& /*what*/) noexcept override {
+            guardrails::flush();
+            ++written;
+        }
+        std::atomic<int> written{0};
+    };
+    auto sink = std::make_shared<asking>();
+    auto before = guardrails::set_sink(sink);
+    {
+        runtime rt{test::with_policy("all=off,lock=log", 1)};
+        rt.block_on([]() -> task<> {
+            sync_mutex lock;
+            sync_lock guard{lock};
+            co_await yield();
+        });
+    }
+    guardrails::set_sink(before);
+    EXPECT_EQ(sink->written, 1);
+}
+
+/// A sink that never returns holds up neither those who wait for it, for ever, nor whoever replaces it.
+TEST(ReportThread, NobodyWaitsForEver) {
+    std::promise<void> released;
+    auto stuck = std::make_shared<std::shared_future<void>>(released.get_future());
+    process_report_thread().run([stuck] { stuck->wait(); });
+    process_report_thread().wait(std::chrono::milliseconds{1});
+    released.set_value();
+    process_report_thread().wait();
+    EXPECT_EQ(stuck.use_count(), 1);
 }
 
 }  // namespace
