@@ -31,13 +31,7 @@ namespace belay::detail {
         *--noted = {};  // of so many the last ones stay without a name
     }
     noted->waiting_on = "ended";
-    auto id = rec.id;
     record* next = rec.on_done(how);
-    if (next != nullptr &&
-        next->id == id) {  // a branch, or a scope's body: the task itself goes on, and may have been given the lock
-        guards->rename(self, nullptr, 0);
-        return next;
-    }
     guards->belong_to(self, 0);  // what destructors have locked
     guards->rename(self, noted, 0);
     return next;

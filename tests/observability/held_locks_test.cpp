@@ -263,7 +263,9 @@ TEST(GuardAcrossSuspension, ATaskThatAnInjectedErrorEndsIsReportedThen) {
         }
     };
     auto look = [&](std::size_t) {
-        if (std::exchange(waits, false)) EXPECT_TRUE(program->fail_task(std::make_exception_ptr(std::runtime_error{"injected"})));
+        if (std::exchange(waits, false)) {
+            EXPECT_TRUE(program->fail_task(std::make_exception_ptr(std::runtime_error{"injected"})));
+        }
         if (std::exchange(gone, false)) reports_then = captured.sink->of(guardrail::guard_across_suspension).size();
     };
     simulation sim{{.how = interleaving::calm, .on_step = look, .guardrails = "all=log"}};
