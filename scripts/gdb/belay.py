@@ -544,8 +544,9 @@ SHAPES = {
     "shard": ("belay::scope::shard", {"head": "Q"}),
     "stop_node": ("belay::detail::stop_node", {"reason": "B"}),
     "observer": ("belay::detail::guardrail_observer", {
-        "rules": ("policy_.rules", "Q"), "reports": ("counters_.reports", "*Q"), "stalls": ("counters_.stalls", "*Q"),
-        "suppressed": ("counters_.suppressed", "Q")}),
+        "rules": ("policy_.rules", "Q"), "about": ("about_._M_ptr", "Q")}),
+    "about": ("belay::detail::guardrail_observer::about", {
+        "reports": ("counters.reports", "*Q"), "stalls": ("counters.stalls", "*Q"), "suppressed": ("counters.suppressed", "Q")}),
     "rule": ("belay::guardrails::rule", {"then": "B", "threshold": "q"}),
     "reporter": ("belay::detail::reporter", {
         "reports": ("all_.reports", "*Q"), "stalls": ("all_.stalls", "*Q"), "suppressed": ("all_.suppressed", "Q"),
@@ -1214,14 +1215,15 @@ The policy of each runtime, how often each guardrail has fired, and the stack id
                 gdb.write("  has an observer of another class: %s\n" % kind.replace("vtable for ", ""))
                 return
             view = session.view("observer", address)
+            counted_by = session.view("about", view.about)
             rule_size = session.shape("rule").size
-            for i, count in enumerate(view.all("reports")):
+            for i, count in enumerate(counted_by.all("reports")):
                 rule = session.view("rule", view.address_of("rules") + i * rule_size)
                 policy = session.types.enumerator("belay::guardrails::action", rule.then)
                 if rule.threshold and rule.then:
                     policy += " at " + duration(rule.threshold)
                 gdb.write("  %-24s %-18s %s\n" % (self.kind(session, i), policy, counted(count, "report")))
-            self.show_sums(view)
+            self.show_sums(counted_by)
         except Unreadable:
             gdb.write("  %s\n" % UNREADABLE)
 
