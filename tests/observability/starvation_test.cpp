@@ -183,9 +183,9 @@ TEST(Starvation, AStallIsNotToldAgainAsStarvation) {
 TEST(Starvation, WhatOtherThreadsSpawnWaitsForABudgetHog) {
     test::captured_reports captured;
     stop_flag enough{false};
+    std::atomic<int> ran{0};
     runtime rt{with_policy(watched, 1)};
     rt.spawn(spend_the_budget, &enough);
-    std::atomic<int> ran{0};
     // How long one waits depends on when the worker looks at that queue next.
     for (int spawned = 0; report_with(captured, "in the injection queue").empty(); std::this_thread::sleep_for(1ms)) {
         if (ran != spawned) continue;
