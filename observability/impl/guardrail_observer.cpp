@@ -67,6 +67,9 @@ void forget_unloaded(task_snapshot& task) noexcept {
 void forget_unloaded(held_lock& lock) noexcept {
     if (!can_be_shown(lock.site)) lock.site = {};
 }
+void forget_unloaded(std::vector<held_lock>& locks) noexcept {
+    for (held_lock& lock : locks) forget_unloaded(lock);
+}
 void forget_unloaded(order_inversion& found) noexcept {
     forget_unloaded(found.task);
     for (order_step& step : found.steps) {
@@ -192,9 +195,7 @@ void guardrail_observer::guard_across_suspension(const task_snapshot& task, std:
     if (task.depth > 0) place.add(task.stack[0]);
     raise_there(guardrail::guard_across_suspension, place.value(), innermost(task), [&] {
         return [task, kept = std::vector<held_lock>(locks.begin(), locks.end())] {
-            auto there = kept;
-            for (held_lock& lock : there) forget_unloaded(lock);
-            return describe_held_locks(still_loaded(task), there);
+            return describe_held_locks(still_loaded(task), still_loaded(kept));
         };
     });
 }

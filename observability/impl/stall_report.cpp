@@ -46,7 +46,7 @@ report_stack native_text(const worker_stall& stall, const stall_evidence& eviden
 
 /// "3 ready tasks: task 4 "writer"; task 7, spawned at main.cpp:12 in main(); and 1 more".
 std::string behind_text(const worker_stall& stall) {
-    std::string text = stall.queued_behind == 1 ? "1 ready task" : std::to_string(stall.queued_behind) + " ready tasks";
+    std::string text = counted(stall.queued_behind, "ready task", "ready tasks");
     auto named = std::min({stall.behind_count, stall.behind.size(), stall.queued_behind});
     for (std::size_t i = 0; i < named; ++i) {
         const task_snapshot& task = stall.behind[i];

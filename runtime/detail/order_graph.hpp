@@ -61,8 +61,8 @@ private:
 
     node newest_ = 0;
     std::size_t refused_ = 0;  // edges, for want of room
-    std::unordered_map<node, exits>
-        nodes_;  // the locks that are there, and what was taken under each; an edge to one that has gone may stay
+    // The locks that are there, and what was taken under each; an edge to one that has gone may stay.
+    std::unordered_map<node, exits> nodes_;
     std::unordered_map<std::uint64_t, edge> edges_;
     std::unordered_set<std::uint64_t> found_;  // cycles, as the sum of their edges' hashes
 };

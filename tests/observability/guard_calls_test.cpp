@@ -8,7 +8,7 @@
 #include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/simulation.hpp>
 #include <belay/runtime/yield.hpp>
-#include <belay/tests/observability/guarded_runtime.hpp>
+#include <belay/tests/observability/blocking_calls.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
 
 #include <fcntl.h>
@@ -41,30 +41,14 @@ using namespace std::chrono_literals;
 using test::text_of;
 using test::with_policy;
 
-/// What is reported of a task that does `work`. No call is too short to be looked at.
+/// No call is too short to be looked at.
 template <class F>
 std::vector<report> reports_of(F work, const char* policy = "all=log,stall=off,block=log:1ns") {
-    test::captured_reports captured;
-    {
-        runtime rt{with_policy(policy, 1)};
-        rt.block_on([&]() -> task<> {
-            work();
-            co_return;
-        });
-    }  // a report is written when the task is back at its worker: then block_on may have returned
-    for (const auto& r : captured.sink->of(guardrail::blocking_call)) EXPECT_EQ(test::missing_part(r), "");
-    return captured.sink->of(guardrail::blocking_call);
+    return test::blocking_calls_of(work, policy);
 }
-
-/// The functions that were named, in their order.
 template <class F>
 std::string functions(F work, const char* policy = "all=log,stall=off,block=log:1ns") {
-    std::string result;
-    for (const auto& r : reports_of(work, policy)) {
-        auto call = r.facts.at(0).text;
-        result += (result.empty() ? "" : " ") + call.substr(0, call.find('('));
-    }
-    return result;
+    return test::names_of(reports_of(work, policy));
 }
 
 /// The same of a call that waits for a time. One that is preempted between setting its timer and going to sleep may find that the

@@ -9,6 +9,7 @@
 #include <belay/runtime/simulation.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/yield.hpp>
+#include <belay/tests/observability/blocking_calls.hpp>
 #include <belay/tests/observability/dispatched_task.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
@@ -42,30 +43,13 @@ using test::with_policy;
 
 class SyscallDispatch : public test::dispatched_task {
 protected:
-    /// What is reported of a task that does `work`.
     template <class F>
     static std::vector<report> reports_of(F work, const char* policy = every_syscall) {
-        test::captured_reports captured;
-        {
-            runtime rt{with_policy(policy, 1)};
-            rt.block_on([&]() -> task<> {
-                work();
-                co_return;
-            });
-        }  // a report is written when the task is back at its worker: then block_on may have returned
-        for (const auto& r : captured.sink->of(guardrail::blocking_call)) EXPECT_EQ(test::missing_part(r), "");
-        return captured.sink->of(guardrail::blocking_call);
+        return test::blocking_calls_of(work, policy);
     }
-
-    /// The calls that were named, in their order.
     template <class F>
     static std::string calls(F work, const char* policy = every_syscall) {
-        std::string result;
-        for (const auto& r : reports_of(work, policy)) {
-            auto call = r.facts.at(0).text;
-            result += (result.empty() ? "" : " ") + call.substr(0, call.find('('));
-        }
-        return result;
+        return test::names_of(reports_of(work, policy));
     }
 };
 
