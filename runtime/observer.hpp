@@ -3,6 +3,7 @@
 #pragma once
 
 #include <belay/runtime/detail/call_place.hpp>
+#include <belay/runtime/detail/lost_cpu.hpp>
 #include <belay/runtime/stop.hpp>
 
 #include <array>
@@ -76,6 +77,7 @@ struct blocking_call {
     std::chrono::nanoseconds elapsed{};
     bool slept = false;  ///< the kernel put the thread to sleep
     detail::call_place callers;
+    detail::lost_cpu lost = {};  ///< of a wait for a lock
 };
 
 /// A scope that was stopped and has not ended.

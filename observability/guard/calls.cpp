@@ -51,22 +51,27 @@ bool begin_call(watched_call& call) noexcept {
     return true;
 }
 
-void end_call(const watched_call& call, const void* frame) noexcept {
+bool end_call(const watched_call& call, detail::guarded_call& done) noexcept {
     int saved = errno;
-    const auto* h = hooks();
     auto length = now_ns() - call.began_ns;
     mine.inside = false;
-    auto shortest = h->shortest_call_ns->load(std::memory_order_relaxed);  // a setting
+    auto shortest = hooks()->shortest_call_ns->load(std::memory_order_relaxed);  // a setting
+    bool matters = false;
     if (length >= std::min(unwatched_ns, shortest)) {
         auto count = sleeps_so_far();
         bool slept = count != mine.count;
         mine.count = count;
-        if (shortest == 0 || (slept && length >= shortest)) {
-            detail::guarded_call done{call.function, call.fd, call.began_ns, length, slept, {}};
-            walk(frame, call.task.stack_top, done.place);
-            h->called(done);
-        }
+        matters = shortest == 0 || (slept && length >= shortest);
+        done = {call.function, call.fd, call.began_ns, length, slept, {}, {}};
     }
+    errno = saved;
+    return matters;
+}
+
+void tell(const watched_call& call, detail::guarded_call& done, const void* frame) noexcept {
+    int saved = errno;
+    walk(frame, call.task.stack_top, done.place);
+    hooks()->called(done);
     errno = saved;
 }
 

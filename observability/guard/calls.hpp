@@ -19,8 +19,10 @@ struct watched_call {
 
 /// False: nothing is to be watched.
 bool begin_call(watched_call& call) noexcept;
+/// True: it is to be told, as `done`. Keeps errno.
+bool end_call(const watched_call& call, detail::guarded_call& done) noexcept;
 /// `frame`: the frame pointer of the function that was called instead of the C library's. Keeps errno.
-void end_call(const watched_call& call, const void* frame) noexcept;
+void tell(const watched_call& call, detail::guarded_call& done, const void* frame) noexcept;
 
 /// `next` may be variadic.
 template <class F, class... As>
@@ -29,7 +31,7 @@ template <class F, class... As>
     if (hooks() == nullptr || !begin_call(call)) [[likely]]
         return next(arguments...);
     auto result = next(arguments...);
-    end_call(call, __builtin_frame_address(0));
+    if (detail::guarded_call done; end_call(call, done)) tell(call, done, __builtin_frame_address(0));
     return result;
 }
 

@@ -1,6 +1,6 @@
 // The locks of the C library, and so those of the standard library and of everything that is built on either: what a task locks
 // is noted, and forgotten when it is unlocked. If a task comes back to its worker with something noted, it was suspended with it.
-#include <belay/observability/guard/calls.hpp>
+#include <belay/observability/guard/lock_waits.hpp>
 
 #include <pthread.h>
 #include <threads.h>
@@ -61,13 +61,13 @@ BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
         if (result != EBUSY) return note(h, top, result, m, wait::may);
     }
     announce(m);
-    return note(h, top, belay::guard::observe("pthread_mutex_lock", -1, next_pthread_mutex_lock(), m), m);
+    return note(h, top, belay::guard::observe_lock("pthread_mutex_lock", next_pthread_mutex_lock(), m), m);
 }
 BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_mutex_timedlock", -1, next_pthread_mutex_timedlock(), m, until), m);
+    return noted(belay::guard::observe_lock("pthread_mutex_timedlock", next_pthread_mutex_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_clocklock, (pthread_mutex_t * m, clockid_t clock, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_mutex_clocklock", -1, next_pthread_mutex_clocklock(), m, clock, until), m);
+    return noted(belay::guard::observe_lock("pthread_mutex_clocklock", next_pthread_mutex_clocklock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
     forget(m);
@@ -75,11 +75,11 @@ BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
 }
 
 BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_rdlock", -1, next_pthread_rwlock_rdlock(), m), m, share::yes);
+    return noted(belay::guard::observe_lock("pthread_rwlock_rdlock", next_pthread_rwlock_rdlock(), m), m, share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
     announce(m);
-    return noted(belay::guard::observe("pthread_rwlock_wrlock", -1, next_pthread_rwlock_wrlock(), m), m);
+    return noted(belay::guard::observe_lock("pthread_rwlock_wrlock", next_pthread_rwlock_wrlock(), m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_tryrdlock()(m), m, share::yes);
@@ -88,18 +88,18 @@ BELAY_GUARD(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_trywrlock()(m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_timedrdlock", -1, next_pthread_rwlock_timedrdlock(), m, until), m,
+    return noted(belay::guard::observe_lock("pthread_rwlock_timedrdlock", next_pthread_rwlock_timedrdlock(), m, until), m,
                  share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_timedwrlock", -1, next_pthread_rwlock_timedwrlock(), m, until), m);
+    return noted(belay::guard::observe_lock("pthread_rwlock_timedwrlock", next_pthread_rwlock_timedwrlock(), m, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_clockrdlock", -1, next_pthread_rwlock_clockrdlock(), m, clock, until), m,
+    return noted(belay::guard::observe_lock("pthread_rwlock_clockrdlock", next_pthread_rwlock_clockrdlock(), m, clock, until), m,
                  share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t * m, clockid_t clock, const timespec* until), noexcept) {
-    return noted(belay::guard::observe("pthread_rwlock_clockwrlock", -1, next_pthread_rwlock_clockwrlock(), m, clock, until), m);
+    return noted(belay::guard::observe_lock("pthread_rwlock_clockwrlock", next_pthread_rwlock_clockwrlock(), m, clock, until), m);
 }
 BELAY_GUARD(int, pthread_rwlock_unlock, (pthread_rwlock_t * m), noexcept) {
     forget(m);
@@ -120,11 +120,11 @@ BELAY_GUARD(int, pthread_spin_unlock, (pthread_spinlock_t * m), noexcept) {
 
 BELAY_GUARD(int, mtx_lock, (mtx_t * m), ) {
     announce(m);
-    return noted(belay::guard::observe("mtx_lock", -1, next_mtx_lock(), m), m);
+    return noted(belay::guard::observe_lock("mtx_lock", next_mtx_lock(), m), m);
 }
 BELAY_GUARD(int, mtx_trylock, (mtx_t * m), ) { return noted(next_mtx_trylock()(m), m); }
 BELAY_GUARD(int, mtx_timedlock, (mtx_t * m, const timespec* until), ) {
-    return noted(belay::guard::observe("mtx_timedlock", -1, next_mtx_timedlock(), m, until), m);
+    return noted(belay::guard::observe_lock("mtx_timedlock", next_mtx_timedlock(), m, until), m);
 }
 BELAY_GUARD(int, mtx_unlock, (mtx_t * m), ) {
     forget(m);

@@ -17,6 +17,7 @@
 #include <belay/runtime/yield.hpp>  // stop_requested_here
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <string>
 #include <utility>
@@ -24,6 +25,8 @@
 
 namespace belay::detail {
 namespace {
+
+using namespace std::chrono_literals;
 
 std::uint64_t place_of(const task_snapshot& task) noexcept {
     place_hash hash;
@@ -34,10 +37,16 @@ std::uint64_t place_of(const task_snapshot& task) noexcept {
 
 std::source_location innermost(const task_snapshot& task) noexcept { return task.depth > 0 ? task.stack[0] : task.spawned; }
 
-/// A lock that is taken for microseconds is held for as long as the host takes the CPU away from its holder: where it has too few CPUs,
-/// waiting for a lock says nothing about the program.
-bool is_lock(std::string_view function) noexcept {
-    return function.starts_with("pthread_mutex_") || function.starts_with("pthread_rwlock_");
+/// A lock that is taken for microseconds is held for as long as the host takes the CPU away from its holder: that says nothing about
+/// the program. Of the first holder it is known how long that was; what others that may have held it lost is not.
+bool is_the_hosts_fault(const blocking_call& call, std::chrono::nanoseconds threshold) noexcept {
+    constexpr std::chrono::milliseconds most_of_others{20};  // some turns of other threads, on a host with enough CPUs
+    if (!std::ranges::any_of(std::array{"pthread_mutex_", "pthread_rwlock_", "mtx_"},
+                             [&](const char* kind) { return call.function.starts_with(kind); }))
+        return false;
+    auto rest = call.elapsed - std::chrono::nanoseconds{call.lost.ns};
+    if (call.lost.holder_gone || rest < threshold) return true;
+    return call.lost.by_others && (rest < threshold + most_of_others || host_is_overloaded());
 }
 
 /// Two are enough to tell places apart, and are the same after a restart.
@@ -204,7 +213,7 @@ void guardrail_observer::blocking_called(const task_snapshot& task, const blocki
     auto threshold = rule_of(guardrail::blocking_call).threshold;
     bool any = threshold == std::chrono::nanoseconds{0};
     if ((!any && (!call.slept || call.elapsed < threshold)) || is_traced()) return;
-    if (!any && is_lock(call.function) && host_is_overloaded()) return;
+    if (!any && is_the_hosts_fault(call, threshold)) return;
     place_hash place;
     place.add(call.function);
     add_callers(place, call.callers);

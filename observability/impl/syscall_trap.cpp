@@ -112,7 +112,7 @@ long perform_and_note(const trapped_call& call) noexcept {
     sleeping_syscall sleeping = may_sleep(call.number, call.arguments);
     worker* told = sleeping.name != nullptr && !call.on_alternative_stack() ? worker_to_tell() : nullptr;
     if (told == nullptr) return perform_syscall(call.number, call.arguments, &call.context);
-    guarded_call done{sleeping.name, sleeping.fd, clock_ns(), 0, false, {}};
+    guarded_call done{sleeping.name, sleeping.fd, clock_ns(), 0, false, {}, {}};
     long switches = voluntary_switches();
     long result = perform_syscall(call.number, call.arguments, &call.context);
     done.ns = clock_ns() - done.began_ns;

@@ -3,13 +3,14 @@
 #pragma once
 
 #include <belay/runtime/detail/call_place.hpp>
+#include <belay/runtime/detail/lost_cpu.hpp>
 
 #include <atomic>
 #include <cstdint>
 
 namespace belay::detail {
 
-inline constexpr std::uint32_t guard_abi = 3;
+inline constexpr std::uint32_t guard_abi = 4;
 
 /// What the calling thread does.
 struct task_context {
@@ -26,6 +27,7 @@ struct guarded_call {
     std::int64_t ns = 0;
     bool slept = false;  ///< the kernel put the thread to sleep meanwhile
     call_place place;
+    lost_cpu lost = {};  ///< of a wait for a lock
 };
 
 /// All may be called on any thread, often; none may throw, or be left by anything but return.

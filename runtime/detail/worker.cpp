@@ -358,8 +358,8 @@ void worker::report_guards(record* rec) noexcept {
     auto calls = std::min<std::uint32_t>(std::exchange(held.calls, 0), static_cast<std::uint32_t>(calls_.size()));
     for (std::uint32_t i = 0; i < calls; ++i) {
         const guarded_call& call = calls_[i].call;
-        core_.watcher->blocking_called(calls_[i].task,
-                                       {call.function, call.fd, std::chrono::nanoseconds{call.ns}, call.slept, call.place});
+        core_.watcher->blocking_called(
+            calls_[i].task, {call.function, call.fd, std::chrono::nanoseconds{call.ns}, call.slept, call.place, call.lost});
     }
     if (std::exchange(held.findings, 0) != 0) report_orders(core_);
     if (held.count == 0) return;

@@ -1,0 +1,126 @@
+// A wait for a lock is told from a wait for the host: whoever holds a lock and has no CPU made no mistake.
+#include <belay/tests/observability/blocking_calls.hpp>
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+
+namespace belay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* policy = "all=log,stall=off,block=log:1ms";
+
+/// The last CPU that this process may use.
+int some_cpu() {
+    cpu_set_t allowed;
+    EXPECT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    int found = 0;
+    for (int i = 0; i < CPU_SETSIZE; ++i)
+        if (CPU_ISSET(i, &allowed)) found = i;
+    return found;
+}
+
+void stay_on(int cpu) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(cpu, &only);
+    ASSERT_EQ(::pthread_setaffinity_np(::pthread_self(), sizeof only, &only), 0);
+}
+
+enum class afterwards : bool { lives_on, ends };
+
+/// A thread that takes a lock, and is given hardly any CPU for as long as it holds it.
+template <class Lock>
+class starving_holder {
+public:
+    starving_holder(Lock& lock, afterwards then) {
+        int cpu = some_cpu();
+        spinner_ = std::thread{[this, cpu] {
+            stay_on(cpu);
+            while (!over_) {}
+        }};
+        holder_ = std::thread{[this, cpu, then, &lock] {
+            std::unique_lock held{lock};
+            stay_on(cpu);
+            ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+            holds_ = true;
+            for (auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < 60ms;) ::sched_yield();
+            held.unlock();
+            if (then == afterwards::lives_on) over_.wait(false);
+        }};
+        while (!holds_) ::sched_yield();
+    }
+    starving_holder(const starving_holder&) = delete;
+    starving_holder& operator=(const starving_holder&) = delete;
+    ~starving_holder() {
+        over_ = true;
+        over_.notify_all();
+        holder_.join();
+        spinner_.join();
+    }
+
+private:
+    std::atomic<bool> holds_{false};
+    std::atomic<bool> over_{false};
+    std::thread spinner_;
+    std::thread holder_;
+};
+
+/// The functions that are named when a task waits for such a lock with `take`.
+template <class Lock, class Take>
+std::string named_of(Take take, afterwards then = afterwards::lives_on) {
+    Lock lock;
+    starving_holder<Lock> holder{lock, then};
+    return test::names_of(test::blocking_calls_of([&] { take(lock); }, policy));
+}
+
+void take(auto& lock) { std::scoped_lock held{lock}; }
+
+TEST(GuardLockWaits, AHolderThatHasNoCpuIsNoMistake) {
+    EXPECT_EQ(named_of<std::mutex>([](auto& lock) { take(lock); }), "");
+    EXPECT_EQ(named_of<std::shared_mutex>([](auto& lock) { take(lock); }), "");
+    EXPECT_EQ(named_of<std::shared_mutex>([](auto& lock) { std::shared_lock held{lock}; }), "");
+    EXPECT_EQ(named_of<std::timed_mutex>([](auto& lock) { EXPECT_TRUE((std::unique_lock{lock, 1h}.owns_lock())); }), "");
+}
+
+TEST(GuardLockWaits, NorIsOneThatIsGoneByThen) {
+    EXPECT_EQ(named_of<std::mutex>([](auto& lock) { take(lock); }, afterwards::ends), "");
+}
+
+// If a thread of this program is preempted meanwhile, and the host has too few CPUs, nothing is said, rightly: then it is tried again.
+TEST(GuardLockWaits, AHolderThatSleepsIsOne) {
+    std::string named;
+    while (named.empty()) {
+        std::mutex lock;
+        std::atomic<bool> holds{false};
+        std::atomic<bool> over{false};
+        std::thread holder{[&] {
+            {
+                std::scoped_lock held{lock};
+                holds = true;
+                std::this_thread::sleep_for(200ms);
+            }
+            over.wait(false);
+        }};
+        while (!holds) ::sched_yield();
+        named = test::names_of(test::blocking_calls_of([&] { take(lock); }, policy));
+        over = true;
+        over.notify_all();
+        holder.join();
+    }
+    EXPECT_EQ(named, "pthread_mutex_lock");
+}
+
+}  // namespace
+}  // namespace belay
