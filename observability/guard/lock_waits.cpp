@@ -5,9 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <limits>
 
 namespace belay::guard {
 namespace {
@@ -18,44 +20,72 @@ T peek(const T& value) noexcept {
     return __atomic_load_n(&value, __ATOMIC_RELAXED);
 }
 
-/// The second number of /proc/self/task/<thread>/schedstat; 0 on a kernel without. By system calls: the functions are watched, too.
+/// The second number of /proc/self/task/<thread>/schedstat, or -1. By system calls: the functions are watched, too.
 std::int64_t queue_ns(int thread) noexcept {
     std::array<char, 64> text{};
     std::snprintf(text.data(), text.size(), "/proc/self/task/%d/schedstat", thread);
     auto fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, text.data(), O_RDONLY | O_CLOEXEC));
-    if (fd < 0) return 0;
+    if (fd < 0) return -1;
     auto size = ::syscall(SYS_read, fd, text.data(), text.size());
     ::syscall(SYS_close, fd);
-    const char* end = text.data() + (size > 0 ? size : 0);
-    const char* at = text.data();
-    while (at != end && *at != ' ') ++at;
-    std::int64_t found = 0;
+    if (size <= 0) return -1;
+    const char* end = text.data() + size;
+    const char* at = std::find(static_cast<const char*>(text.data()), end, ' ');
+    std::int64_t found = -1;
     if (at != end) std::from_chars(at + 1, end, found);
     return found;
 }
 
-long preemptions_so_far() noexcept {
+long preemptions_of(int who) noexcept {
     rusage usage{};
-    return ::getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
+    return ::getrusage(who, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+/// With every call reported, or none, nobody asks why one took long.
+bool somebody_asks() noexcept {
+    auto shortest = hooks()->shortest_call_ns->load(std::memory_order_relaxed);  // a setting
+    return shortest != 0 && shortest != std::numeric_limits<std::int64_t>::max();
 }
 
 }  // namespace
 
-int holder_of(const pthread_mutex_t* lock) noexcept { return peek(lock->__data.__owner); }
-int holder_of(const pthread_rwlock_t* lock) noexcept { return peek(lock->__data.__cur_writer); }
+lock_holder holder_of(const pthread_mutex_t* lock) noexcept {
+    int thread = peek(lock->__data.__owner);
+    return {thread != 0 || peek(lock->__data.__lock) != 0, thread};
+}
 
-cpu_bookings bookings_of(int holder) noexcept {
+lock_holder holder_of(const pthread_rwlock_t* lock) noexcept {
+    int thread = peek(lock->__data.__cur_writer);
+    return {thread != 0 || peek(lock->__data.__readers) != 0, thread};
+}
+
+cpu_bookings lock_wait::look() const noexcept {
     int saved = errno;
-    cpu_bookings now{holder, queue_ns(static_cast<int>(::syscall(SYS_gettid))), queue_ns(holder), preemptions_so_far()};
+    cpu_bookings now{queue_ns(self_), holder_ != 0 ? queue_ns(holder_) : -1,
+                     preemptions_of(RUSAGE_SELF) - preemptions_of(RUSAGE_THREAD)};
     errno = saved;
     return now;
 }
 
-detail::lost_cpu lost_since(const cpu_bookings& before) noexcept {
-    cpu_bookings now = bookings_of(before.holder);
-    auto holders = now.holder_queue_ns - before.holder_queue_ns;
-    // Of a holder that has ended since nothing can be read any more.
-    return {now.own_queue_ns - before.own_queue_ns + holders, now.preemptions != before.preemptions, holders < 0};
+lock_wait::lock_wait(lock_holder holder) noexcept {
+    if (!holder.any || !somebody_asks()) return;
+    self_ = static_cast<int>(::syscall(SYS_gettid));
+    if (holder.thread == self_) return;  // takes it once more
+    watched_ = true;
+    holder_ = holder.thread;
+    before_ = look();
+}
+
+detail::lost_cpu lock_wait::lost(bool got_it) const noexcept {
+    if (!watched_) return {0, true};
+    cpu_bookings now = look();
+    // The kernel books it when the thread has a CPU again, and forgets all with the thread.
+    bool own_known = before_.own_queue_ns >= 0 && now.own_queue_ns >= 0;
+    bool holder_known = got_it && before_.holder_queue_ns >= 0 && now.holder_queue_ns >= 0;
+    std::int64_t ns = 0;
+    if (own_known) ns += now.own_queue_ns - before_.own_queue_ns;
+    if (holder_known) ns += now.holder_queue_ns - before_.holder_queue_ns;
+    return {ns, !own_known || !holder_known || now.preemptions != before_.preemptions};
 }
 
 }  // namespace belay::guard

@@ -125,7 +125,7 @@ report describe_blocking_call(const task_snapshot& task, const blocking_call& ca
     r.what += threshold.count() == 0 ? " (every call is reported)" : " (limit " + duration_text(threshold) + ")";
     r.facts.push_back({"call", function + "(" + (descriptor.empty() ? "" : "fd=" + std::string{descriptor}) + ")"});
     if (call.lost.ns > 0)
-        r.facts.push_back({"host", "for " + duration_text(std::chrono::nanoseconds{call.lost.ns}) +
+        r.facts.push_back({"host", "for " + duration_text(std::min(std::chrono::nanoseconds{call.lost.ns}, call.elapsed)) +
                                        " of it the worker, or who held the lock, was ready but had no CPU"});
     r.where.push_back(callers_text("called by", call.callers));
     r.where.push_back(async_stack(task, "running here, or in what it called since"));

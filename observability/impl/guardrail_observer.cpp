@@ -45,8 +45,7 @@ bool is_the_hosts_fault(const blocking_call& call, std::chrono::nanoseconds thre
                              [&](const char* kind) { return call.function.starts_with(kind); }))
         return false;
     auto rest = call.elapsed - std::chrono::nanoseconds{call.lost.ns};
-    if (call.lost.holder_gone || rest < threshold) return true;
-    return call.lost.by_others && (rest < threshold + most_of_others || host_is_overloaded());
+    return rest < threshold + (call.lost.or_more ? most_of_others : 0ms) || host_is_overloaded();
 }
 
 /// Two are enough to tell places apart, and are the same after a restart.

@@ -1,4 +1,5 @@
 // A wait for a lock is told from a wait for the host: whoever holds a lock and has no CPU made no mistake.
+#include <belay/observability/impl/thread_proc.hpp>
 #include <belay/tests/observability/blocking_calls.hpp>
 
 #include <gtest/gtest.h>
@@ -38,26 +39,24 @@ void stay_on(int cpu) {
     ASSERT_EQ(::pthread_setaffinity_np(::pthread_self(), sizeof only, &only), 0);
 }
 
-enum class afterwards : bool { lives_on, ends };
-
 /// A thread that takes a lock, and is given hardly any CPU for as long as it holds it.
 template <class Lock>
 class starving_holder {
 public:
-    starving_holder(Lock& lock, afterwards then) {
+    explicit starving_holder(Lock& lock) {
         int cpu = some_cpu();
         spinner_ = std::thread{[this, cpu] {
             stay_on(cpu);
             while (!over_) {}
         }};
-        holder_ = std::thread{[this, cpu, then, &lock] {
+        holder_ = std::thread{[this, cpu, &lock] {
             std::unique_lock held{lock};
             stay_on(cpu);
             ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
             holds_ = true;
             for (auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < 60ms;) ::sched_yield();
             held.unlock();
-            if (then == afterwards::lives_on) over_.wait(false);
+            over_.wait(false);  // nothing is known of a thread that has ended
         }};
         while (!holds_) ::sched_yield();
     }
@@ -79,29 +78,26 @@ private:
 
 /// The functions that are named when a task waits for such a lock with `take`.
 template <class Lock, class Take>
-std::string named_of(Take take, afterwards then = afterwards::lives_on) {
+std::string named_of(Take take) {
     Lock lock;
-    starving_holder<Lock> holder{lock, then};
+    starving_holder<Lock> holder{lock};
     return test::names_of(test::blocking_calls_of([&] { take(lock); }, policy));
 }
 
 void take(auto& lock) { std::scoped_lock held{lock}; }
 
 TEST(GuardLockWaits, AHolderThatHasNoCpuIsNoMistake) {
+    if (::access("/proc/self/schedstat", R_OK) != 0) GTEST_SKIP() << "the kernel does not tell who waits for a CPU";
     EXPECT_EQ(named_of<std::mutex>([](auto& lock) { take(lock); }), "");
     EXPECT_EQ(named_of<std::shared_mutex>([](auto& lock) { take(lock); }), "");
     EXPECT_EQ(named_of<std::shared_mutex>([](auto& lock) { std::shared_lock held{lock}; }), "");
     EXPECT_EQ(named_of<std::timed_mutex>([](auto& lock) { EXPECT_TRUE((std::unique_lock{lock, 1h}.owns_lock())); }), "");
 }
 
-TEST(GuardLockWaits, NorIsOneThatIsGoneByThen) {
-    EXPECT_EQ(named_of<std::mutex>([](auto& lock) { take(lock); }, afterwards::ends), "");
-}
-
-// If a thread of this program is preempted meanwhile, and the host has too few CPUs, nothing is said, rightly: then it is tried again.
+// Where the host has too few CPUs nothing is said, rightly.
 TEST(GuardLockWaits, AHolderThatSleepsIsOne) {
     std::string named;
-    while (named.empty()) {
+    for (int tries = 0; tries < 20 && named.empty(); ++tries) {
         std::mutex lock;
         std::atomic<bool> holds{false};
         std::atomic<bool> over{false};
@@ -119,6 +115,7 @@ TEST(GuardLockWaits, AHolderThatSleepsIsOne) {
         over.notify_all();
         holder.join();
     }
+    if (named.empty() && detail::host_is_overloaded()) GTEST_SKIP() << "too few CPUs";
     EXPECT_EQ(named, "pthread_mutex_lock");
 }
 
