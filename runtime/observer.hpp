@@ -166,8 +166,10 @@ public:
                               std::size_t total) noexcept = 0;
     /// The watchdog saw a scope that has not ended `stop_limit()` after its stop and after the last cleanup in it had its grace. Once.
     virtual void stop_ignored(const ignored_stop& stop) noexcept = 0;
-    /// A cleanup (finally, shield) has used up its grace and is stopped. `task` awaits it.
-    virtual void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept = 0;
+    /// A cleanup (finally, shield) has used up its grace and is stopped. `task` awaits it. `had` is less than the grace if that of a cleanup
+    /// around it was over first.
+    virtual void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace,
+                                 std::chrono::nanoseconds had) noexcept = 0;
     /// The watchdog looked, and found tasks that can never go on. Once for each set of them.
     virtual void deadlocked(const deadlock& found) noexcept = 0;
     /// The watchdog saw it; again only when the queue was empty, or short, in between.
@@ -185,6 +187,9 @@ public:
     virtual void never_awaited(std::source_location made, std::span<const std::source_location> given = {}) noexcept = 0;
     /// A task was spawned that is the call of a lambda with captures, which may be gone when it runs.
     virtual void captures_borrowed(std::source_location made, std::source_location spawned) noexcept = 0;
+
+    /// The process will end by abort(): what has been found is to be written, if that does not take long. On any thread.
+    virtual void process_aborts() noexcept {}
 
     /// How long one poll may take before it is reported; zero switches the watchdog's reports off.
     [[nodiscard]] virtual std::chrono::nanoseconds stall_threshold() const noexcept = 0;

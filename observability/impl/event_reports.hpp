@@ -19,7 +19,7 @@ report describe_inversion(const order_inversion& found);
 report describe_blocking_call(const task_snapshot& task, const blocking_call& call, std::string_view descriptor,
                               std::chrono::nanoseconds threshold);
 report describe_ignored_stop(const ignored_stop& stop);
-report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace);
+report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseconds grace, std::chrono::nanoseconds had);
 report describe_deadlock(const deadlock& found);
 report describe_saturated_pool(const saturated_pool& pool);
 report describe_fan_out(std::string_view scope, std::size_t tasks, std::source_location spawned);

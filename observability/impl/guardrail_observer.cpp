@@ -105,6 +105,9 @@ void guardrail_observer::worker_ended() noexcept {
     if (dispatches_) syscall_dispatch::end();
 }
 
+/// Not for long: whoever ends the process may hold what a sink waits for.
+void guardrail_observer::process_aborts() noexcept { process_report_thread().wait(2s); }
+
 /// What a runtime has found is written when it is gone, unless a sink does not return.
 guardrail_observer::~guardrail_observer() { process_report_thread().wait(); }
 
@@ -267,8 +270,10 @@ void guardrail_observer::deadlocked(const deadlock& found) noexcept {
     raise(guardrail::deadlock, place.value(), innermost(found.tasks.front().task), [&] { return describe_deadlock(found); });
 }
 
-void guardrail_observer::cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept {
-    raise(guardrail::cleanup_overrun, place_of(task), innermost(task), [&] { return describe_overrun_cleanup(task, grace); });
+void guardrail_observer::cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace,
+                                         std::chrono::nanoseconds had) noexcept {
+    raise(guardrail::cleanup_overrun, place_of(task), innermost(task),
+          [&] { return describe_overrun_cleanup(task, grace, had); });
 }
 
 void guardrail_observer::pool_saturated(const saturated_pool& pool) noexcept {

@@ -34,12 +34,14 @@ public:
     void deadlocked(const deadlock& found) noexcept override;
     void pool_saturated(const saturated_pool& pool) noexcept override;
     void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept override;
-    void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace) noexcept override;
+    void cleanup_overran(const task_snapshot& task, std::chrono::nanoseconds grace,
+                         std::chrono::nanoseconds had) noexcept override;
     void stop_ignored(const ignored_stop& stop) noexcept override;
     void blocking_called(const task_snapshot& task, const blocking_call& call) noexcept override;
     void never_awaited(std::source_location made, std::span<const std::source_location> given = {}) noexcept override;
     void starved(const starvation& found) noexcept override;
     void captures_borrowed(std::source_location made, std::source_location spawned) noexcept override;
+    void process_aborts() noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stall_threshold() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds stop_limit() const noexcept override;
     [[nodiscard]] std::chrono::nanoseconds pool_wait_limit() const noexcept override;

@@ -120,8 +120,7 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     r.task_id = task.id;
     r.task_name = task.name.data();
     bool ended = std::string_view{task.waiting_on} == "ended";
-    r.what = (task.id == 0 ? std::string{"a task"} : task_text(task)) +
-             (ended ? " ended while it held " : " suspended while it held ") + locks_text(locks.size());
+    r.what = task_text(task) + (ended ? " ended while it held " : " suspended while it held ") + locks_text(locks.size());
     report_stack held{report_stack::shape::list, "locked at", {}};
     std::vector<std::size_t> frames;
     for (const auto& lock : locks) {

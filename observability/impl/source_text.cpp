@@ -84,7 +84,7 @@ std::string duration_text(std::chrono::nanoseconds length) {
 }
 
 std::string task_text(const task_snapshot& task) {
-    auto text = "task " + std::to_string(task.id);
+    auto text = task.id == 0 ? std::string{"a task"} : "task " + std::to_string(task.id);  // it is gone, or cannot be read
     return task.name[0] == '\0' ? text : text + " \"" + task.name.data() + "\"";
 }
 

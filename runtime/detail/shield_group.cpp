@@ -49,7 +49,8 @@ void shield_group::start_grace(std::int64_t limit_ns) noexcept {
     runtime_core& core = owner()->core();
     std::scoped_lock guard(lock_);
     if (over_) return;
-    std::int64_t own_ns = grace_runs_ ? expiry_ns_ : saturating_add(now_ns(), grace_ns_);
+    if (!grace_runs_) began_ns_ = now_ns();
+    std::int64_t own_ns = grace_runs_ ? expiry_ns_ : saturating_add(began_ns_, grace_ns_);
     // relaxed: written before the root scope is marked, and a shield that learns of a stop by shutdown has seen the mark.
     std::int64_t expiry_ns = std::min({own_ns, limit_ns, core.cleanup_limit_ns.load(std::memory_order_relaxed)});
     node.parent->expect_cleanup(expiry_ns);
@@ -80,14 +81,16 @@ void shield_group::arm(runtime_core& core) noexcept {
 /// ends before the shutdown's limit is over by itself. The owner does not go on before the timer's unit is given up.
 void shield_group::report_overrun() noexcept {
     const runtime_core& core = owner()->core();
+    std::int64_t had_ns = 0;
     {
         std::scoped_lock guard(lock_);
         // relaxed: a shutdown that stores its limit only now has cut nothing yet; one that has moved this timer was in its wheel before.
         if (over_ || expiry_ns_ >= core.cleanup_limit_ns.load(std::memory_order_relaxed)) return;
+        had_ns = expiry_ns_ - began_ns_;
     }
     task_snapshot task;
     snapshot_record(*owner(), task);
-    core.watcher->cleanup_overran(task, std::chrono::nanoseconds{grace_ns_});
+    core.watcher->cleanup_overran(task, std::chrono::nanoseconds{grace_ns_}, std::chrono::nanoseconds{had_ns});
 }
 
 void shield_group::grace_timer::fire() noexcept {

@@ -60,7 +60,8 @@ private:
     const stop_is then_;
     bool branch_stopped_ = false;  // ordered by pending_
     spin_lock lock_;
-    bool grace_runs_ = false;  // guarded by lock_, as are the next four
+    bool grace_runs_ = false;  // guarded by lock_, as are the next five
+    std::int64_t began_ns_ = 0;  // the grace
     bool armed_ = false;
     bool over_ = false;
     std::int64_t expiry_ns_ = no_deadline;

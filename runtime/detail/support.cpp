@@ -35,6 +35,7 @@ void misuse(const char* what) noexcept {
     char line[512];
     int n = std::snprintf(line, sizeof line, "belay: MISUSE: %s\n", what);
     if (n > 0) (void)!::write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(n), sizeof line - 1));
+    process_observer().process_aborts();
     std::abort();
 }
 

@@ -36,10 +36,11 @@ build() {
 
 # run_tests PRESET REPEATS [CTEST ARGUMENT...]: prints ctest's closing lines.
 run_tests() {
-    local preset=$1 repeats=$2 name="test-$1"
+    local preset=$1 repeats=$2 name="test-$1" status=0
     shift 2
-    logged "$name" ctest --preset "$preset" -j "${BELAY_TEST_JOBS:-$jobs}" --repeat "until-fail:$repeats" "$@"
+    logged "$name" ctest --preset "$preset" -j "${BELAY_TEST_JOBS:-$jobs}" --repeat "until-fail:$repeats" "$@" || status=$?
     sed -n '/tests passed/,$p' "$log_dir/$name.log"
+    return "$status"
 }
 
 # Containers often forbid io_uring (seccomp): the same question that the runtime asks, io_uring_setup(2), number 425 on

@@ -194,7 +194,7 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
     observer->captures_borrowed(std::source_location::current(), std::source_location::current());
     observer->blocking_called(task, {"read", -1, 5s, true, {}});
     observer->stop_ignored({"test", "connections", stop_reason::requested, 6s, {&task, 1}, 1});
-    observer->cleanup_overran(task, 1s);
+    observer->cleanup_overran(task, 1s, 1s);
     stuck_task stuck;
     observer->deadlocked({"test", {&stuck, 1}, 1, 0});
     observer->fanned_out("imports", 10'000, std::source_location::current());
@@ -208,6 +208,15 @@ TEST(Observer, EveryEventBecomesAReportWithFiveParts) {
         EXPECT_EQ(test::missing_part(reports[0]), "") << to_string(static_cast<guardrail>(i));
         EXPECT_EQ(reports[0].runtime, "test");
     }
+}
+
+TEST(Observer, ATaskThatCouldNotBeReadHasNoNumber) {
+    test::captured_reports captured;
+    auto observer = observe("all=log");
+    task_snapshot gone;
+    observer->stop_ignored({"test", "connections", stop_reason::requested, 6s, {&gone, 1}, 1});
+    ASSERT_EQ(captured.sink->written(), 1U);
+    EXPECT_EQ(captured.sink->of(guardrail::stop_ignored)[0].to_text().find("task 0"), std::string::npos);
 }
 
 TEST(Observer, WhatIsOffIsCountedAndNotWritten) {

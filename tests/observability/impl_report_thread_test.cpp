@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <future>
 #include <memory>
 #include <thread>
@@ -119,6 +120,21 @@ TEST(ReportThread, ASinkMayAskForAllToBeWritten) {
     }
     guardrails::set_sink(before);
     EXPECT_EQ(sink->written, 1);
+}
+
+/// What was found before a misuse may be its cause.
+TEST(ReportThreadDeathTest, AMisuseEndsTheProcessWhenAllIsWritten) {
+    ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+    EXPECT_DEATH(
+        {
+            std::promise<void> misused;
+            process_report_thread().run([waits = std::make_shared<std::shared_future<void>>(misused.get_future())] {
+                waits->wait_for(std::chrono::milliseconds{50});  // all the while, misuse() is reached
+                std::fputs("and a report\n", stderr);
+            });
+            detail::misuse("for a test");
+        },
+        "MISUSE: for a test\n(.|\n)*and a report");
 }
 
 /// A sink that never returns holds up neither those who wait for it, for ever, nor whoever replaces it.

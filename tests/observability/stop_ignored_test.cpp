@@ -328,6 +328,23 @@ TEST(CleanupOverrun, ACleanupThatIsCutShortIsNamed) {
     EXPECT_NE(text.find(test::place(line)), std::string::npos) << text;
 }
 
+TEST(CleanupOverrun, OneThatIsCutByACleanupAroundItSaysSo) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=off", 1)};
+    rt.block_on([]() -> task<> {
+        auto hangs = []() -> task<> { co_await sleep_for(1h); };
+        auto with_another = [&]() -> task<> { co_await finally(yield(), hangs, 30min); };
+        co_await finally(yield(), with_another, 2ms);
+    });
+    std::string all;
+    for (const auto& r : captured.sink->of(guardrail::cleanup_overrun)) all += r.what + "\n";
+    EXPECT_EQ(all.find("did not end within its grace of 1800"), std::string::npos) << all;
+    EXPECT_NE(all.find("did not end within its grace of 2.0 ms and was stopped"), std::string::npos) << all;
+    EXPECT_NE(all.find("when the grace of a cleanup around it was over, and was stopped; its own grace is 1800"),
+              std::string::npos)
+        << all;
+}
+
 TEST(CleanupOverrun, OneThatEndsInTimeOrWithTheShutdownIsNot) {
     test::captured_reports captured;
     {
