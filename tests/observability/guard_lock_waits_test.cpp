@@ -97,7 +97,7 @@ TEST(GuardLockWaits, AHolderThatHasNoCpuIsNoMistake) {
 // Where the host has too few CPUs nothing is said, rightly.
 TEST(GuardLockWaits, AHolderThatSleepsIsOne) {
     std::string named;
-    for (int tries = 0; tries < 20 && named.empty(); ++tries) {
+    for (int tries = 0; tries < 5 && named.empty(); ++tries) {
         std::mutex lock;
         std::atomic<bool> holds{false};
         std::atomic<bool> over{false};
@@ -105,7 +105,7 @@ TEST(GuardLockWaits, AHolderThatSleepsIsOne) {
             {
                 std::scoped_lock held{lock};
                 holds = true;
-                std::this_thread::sleep_for(200ms);
+                std::this_thread::sleep_for(100ms);
             }
             over.wait(false);
         }};
