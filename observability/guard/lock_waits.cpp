@@ -41,6 +41,9 @@ long preemptions_of(int who) noexcept {
     return ::getrusage(who, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
+/// Negative if either is not known. The number of a thread that has ended may be another one's by now.
+std::int64_t added(std::int64_t before, std::int64_t now) noexcept { return before < 0 || now < 0 ? -1 : now - before; }
+
 /// With every call reported, or none, nobody asks why one took long.
 bool somebody_asks() noexcept {
     auto shortest = hooks()->shortest_call_ns->load(std::memory_order_relaxed);  // a setting
@@ -56,7 +59,8 @@ lock_holder holder_of(const pthread_mutex_t* lock) noexcept {
 
 lock_holder holder_of(const pthread_rwlock_t* lock) noexcept {
     int thread = peek(lock->__data.__cur_writer);
-    return {thread != 0 || peek(lock->__data.__readers) != 0, thread};
+    constexpr unsigned phase_bits = 3;  // the lowest ones, which stay when nobody holds it
+    return {thread != 0 || (peek(lock->__data.__readers) >> phase_bits) != 0, thread};
 }
 
 cpu_bookings lock_wait::look() const noexcept {
@@ -80,12 +84,10 @@ detail::lost_cpu lock_wait::lost(bool got_it) const noexcept {
     if (!watched_) return {0, true};
     cpu_bookings now = look();
     // The kernel books it when the thread has a CPU again, and forgets all with the thread.
-    bool own_known = before_.own_queue_ns >= 0 && now.own_queue_ns >= 0;
-    bool holder_known = got_it && before_.holder_queue_ns >= 0 && now.holder_queue_ns >= 0;
-    std::int64_t ns = 0;
-    if (own_known) ns += now.own_queue_ns - before_.own_queue_ns;
-    if (holder_known) ns += now.holder_queue_ns - before_.holder_queue_ns;
-    return {ns, !own_known || !holder_known || now.preemptions != before_.preemptions};
+    auto own = added(before_.own_queue_ns, now.own_queue_ns);
+    auto holders = got_it ? added(before_.holder_queue_ns, now.holder_queue_ns) : -1;
+    return {std::max<std::int64_t>(own, 0) + std::max<std::int64_t>(holders, 0),
+            own < 0 || holders < 0 || now.preemptions != before_.preemptions};
 }
 
 }  // namespace belay::guard

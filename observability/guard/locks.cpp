@@ -74,18 +74,34 @@ BELAY_GUARD(int, pthread_mutex_unlock, (pthread_mutex_t * m), noexcept) {
     return next_pthread_mutex_unlock()(m);
 }
 
-BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
-    return noted(belay::guard::observe_lock("pthread_rwlock_rdlock", next_pthread_rwlock_rdlock(), m), m, share::yes);
-}
-BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
-    announce(m);
-    return noted(belay::guard::observe_lock("pthread_rwlock_wrlock", next_pthread_rwlock_wrlock(), m), m);
-}
 BELAY_GUARD(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_tryrdlock()(m), m, share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_trywrlock()(m), m);
+}
+BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    if (top == nullptr) [[likely]]
+        return next_pthread_rwlock_rdlock()(m);
+    if (BELAY_INTERCEPTED(pthread_rwlock_rdlock) == nullptr) {  // as above
+        int result = next_pthread_rwlock_tryrdlock()(m);
+        if (result != EBUSY) return note(h, top, result, m, wait::must_not, share::yes);
+    }
+    return noted(belay::guard::observe_lock("pthread_rwlock_rdlock", next_pthread_rwlock_rdlock(), m), m, share::yes);
+}
+BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    if (top == nullptr) [[likely]]
+        return next_pthread_rwlock_wrlock()(m);
+    if (BELAY_INTERCEPTED(pthread_rwlock_wrlock) == nullptr) {
+        int result = next_pthread_rwlock_trywrlock()(m);
+        if (result != EBUSY) return note(h, top, result, m, wait::may);
+    }
+    announce(m);
+    return noted(belay::guard::observe_lock("pthread_rwlock_wrlock", next_pthread_rwlock_wrlock(), m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
     return noted(belay::guard::observe_lock("pthread_rwlock_timedrdlock", next_pthread_rwlock_timedrdlock(), m, until), m,

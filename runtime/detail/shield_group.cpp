@@ -86,7 +86,7 @@ void shield_group::report_overrun() noexcept {
         std::scoped_lock guard(lock_);
         // relaxed: a shutdown that stores its limit only now has cut nothing yet; one that has moved this timer was in its wheel before.
         if (over_ || expiry_ns_ >= core.cleanup_limit_ns.load(std::memory_order_relaxed)) return;
-        had_ns = expiry_ns_ - began_ns_;
+        had_ns = std::max<std::int64_t>(expiry_ns_ - began_ns_, 0);
     }
     task_snapshot task;
     snapshot_record(*owner(), task);

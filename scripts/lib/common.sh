@@ -34,9 +34,9 @@ build() {
     logged "build-$preset" cmake --build --preset "$preset" -j "$jobs" "${only[@]}"
 }
 
-# run_tests PRESET REPEATS [CTEST ARGUMENT...]: prints ctest's closing lines.
+# run_tests PRESET REPEATS [CTEST ARGUMENT...]: prints ctest's closing lines. The variable log_name may name the log.
 run_tests() {
-    local preset=$1 repeats=$2 name="test-$1" status=0
+    local preset=$1 repeats=$2 name=${log_name:-test-$1} status=0
     shift 2
     logged "$name" ctest --preset "$preset" -j "${BELAY_TEST_JOBS:-$jobs}" --repeat "until-fail:$repeats" "$@" || status=$?
     sed -n '/tests passed/,$p' "$log_dir/$name.log"

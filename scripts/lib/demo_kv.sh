@@ -17,7 +17,7 @@ start_redis() {
 
 # wait_for_line PID LOG TEXT: until the program has printed it; fails when the program ends before that.
 wait_for_line() {
-    until grep -q "$3" "$2"; do
+    until grep -qs "$3" "$2"; do
         kill -0 "$1" 2>/dev/null || return 1
         sleep 0.05
     done

@@ -129,7 +129,7 @@ TEST(ReportThreadDeathTest, AMisuseEndsTheProcessWhenAllIsWritten) {
         {
             std::promise<void> misused;
             process_report_thread().run([waits = std::make_shared<std::shared_future<void>>(misused.get_future())] {
-                waits->wait_for(std::chrono::milliseconds{50});  // all the while, misuse() is reached
+                waits->wait_for(std::chrono::milliseconds{500});  // meanwhile misuse() is reached
                 std::fputs("and a report\n", stderr);
             });
             detail::misuse("for a test");

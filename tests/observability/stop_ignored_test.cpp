@@ -345,6 +345,21 @@ TEST(CleanupOverrun, OneThatIsCutByACleanupAroundItSaysSo) {
         << all;
 }
 
+TEST(CleanupOverrun, OneThatBeginsAfterTheGraceAroundItSaysSo) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log,stall=off", 1)};
+    rt.block_on([]() -> task<> {
+        auto hangs = []() -> task<> { co_await sleep_for(1h); };
+        auto with_another = [&]() -> task<> { co_await finally(hangs(), hangs, 30min); };
+        co_await finally(yield(), with_another, 2ms);
+    });
+    std::string all;
+    for (const auto& r : captured.sink->of(guardrail::cleanup_overrun)) all += r.what + "\n";
+    EXPECT_NE(all.find("began when the grace of a cleanup around it was already over, and was stopped; its own grace is 1800"),
+              std::string::npos)
+        << all;
+}
+
 TEST(CleanupOverrun, OneThatEndsInTimeOrWithTheShutdownIsNot) {
     test::captured_reports captured;
     {
