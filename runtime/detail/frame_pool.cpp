@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include <belay/runtime/detail/frame_depot.hpp>
+#include <belay/runtime/detail/held_guards.hpp>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define BELAY_POOL_PASSTHROUGH 1
@@ -86,6 +87,7 @@ struct cache_closer {
 thread_cache* open_cache() noexcept {
     if (local == &closed) return nullptr;
     if (local == &unopened) {
+        own_code mine;  // the C library may wait for its loader's lock, to note the closer
         auto* made = new (std::nothrow) thread_cache{};
         if (made == nullptr) return nullptr;
         for (std::size_t i = 0; i < class_count; ++i) made->magazines[i].room = batch_blocks_of(i);

@@ -14,6 +14,7 @@
 #include <belay/tests/observability/guarded_runtime.hpp>
 #include <belay/tests/observability/stuck_thread.hpp>
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -263,6 +264,26 @@ TEST_F(SyscallDispatch, WhatBelayDoesForTasksIsSilent) {
             co_await reader.read_exact(std::as_writable_bytes(std::span{text}));
         }));
     }
+    EXPECT_EQ(captured.sink->written(), 0U) << test::text_of(captured, guardrail::blocking_call);
+}
+
+// It opens the thread's cache of frames, for which the C library takes a lock of its loader.
+TEST_F(SyscallDispatch, TheFirstFrameOfAWorkerIsSilent) {
+    test::captured_reports captured;
+    std::atomic<bool> over{false};
+    std::thread keeps_the_loader_busy{[&] {
+        Dl_info found{};
+        while (!over) ::dladdr(reinterpret_cast<const void*>(&sleep_without_the_c_library), &found);
+    }};
+    for (int i = 0; i < 50; ++i) {
+        runtime rt{with_policy(every_syscall, 1)};
+        rt.block_on(with_scope([](scope& s) -> task<> {
+            s.spawn([]() -> task<> { co_return; });
+            co_return;
+        }));
+    }
+    over = true;
+    keeps_the_loader_busy.join();
     EXPECT_EQ(captured.sink->written(), 0U) << test::text_of(captured, guardrail::blocking_call);
 }
 
