@@ -66,19 +66,24 @@ public:
     template <class F>
     when_asleep(long number, F then)
         : thread_{[this, number, then] {
+              made_.wait(false);  // ThreadSanitizer sleeps until a new thread runs
               for (;;) {
                   auto call = detail::read_syscall(tid_);
                   if (call.asleep && call.number == number) break;
                   std::this_thread::yield();
               }
               then();
-          }} {}
+          }} {
+        made_ = true;
+        made_.notify_one();
+    }
     when_asleep(const when_asleep&) = delete;
     when_asleep& operator=(const when_asleep&) = delete;
     ~when_asleep() { thread_.join(); }
 
 private:
     int tid_ = static_cast<int>(::syscall(SYS_gettid));
+    std::atomic<bool> made_{false};
     std::thread thread_;
 };
 
@@ -149,9 +154,13 @@ TEST(GuardCalls, CallsThatWaitForAnotherThreadAreNamed) {
               "futex");
     EXPECT_EQ(functions([] {
                   auto self = static_cast<int>(::syscall(SYS_gettid));
+                  std::atomic<bool> made{false};
                   std::thread other{[&] {
+                      made.wait(false);
                       while (detail::read_syscall(self).number != SYS_futex) std::this_thread::yield();
                   }};
+                  made = true;
+                  made.notify_one();
                   other.join();
               }),
               "pthread_join");
