@@ -42,6 +42,23 @@ enum class share : bool { no, yes };
     return top == nullptr ? result : note(h, top, result, lock, wait::must_not, with);
 }
 
+/// Without the wait, which is the rule, it is no call that blocks: `attempt` comes first. A sanitizer that has `intercepted` the call,
+/// though, must see what was called. `attempt` and `wait_for` are next_...(), which look for their function when they are needed.
+template <class Lock>
+[[gnu::always_inline]] inline int lock(Lock* m, const char* function, bool intercepted, auto attempt, auto wait_for,
+                                       share with = share::no) noexcept {
+    const auto* h = hooks();
+    const void* top = belay::guard::inside(h);
+    if (top == nullptr) [[likely]]
+        return wait_for()(m);
+    if (!intercepted) {
+        int result = attempt()(m);
+        if (result != EBUSY) return note(h, top, result, m, with == share::yes ? wait::must_not : wait::may, with);
+    }
+    if (with == share::no) announce(m);
+    return note(h, top, belay::guard::observe_lock(function, wait_for(), m), m, wait::must_not, with);
+}
+
 inline void forget(const void* lock) noexcept {
     const auto* h = hooks();
     if (belay::guard::inside(h) != nullptr) h->unlocked(lock);
@@ -51,17 +68,8 @@ inline void forget(const void* lock) noexcept {
 
 BELAY_GUARD(int, pthread_mutex_trylock, (pthread_mutex_t * m), noexcept) { return noted(next_pthread_mutex_trylock()(m), m); }
 BELAY_GUARD(int, pthread_mutex_lock, (pthread_mutex_t * m), noexcept) {
-    const auto* h = hooks();
-    const void* top = belay::guard::inside(h);
-    if (top == nullptr) [[likely]]
-        return next_pthread_mutex_lock()(m);
-    // Without the wait, which is the rule, it is no call that blocks. A sanitizer, though, must see what was called.
-    if (BELAY_INTERCEPTED(pthread_mutex_lock) == nullptr) {
-        int result = next_pthread_mutex_trylock()(m);
-        if (result != EBUSY) return note(h, top, result, m, wait::may);
-    }
-    announce(m);
-    return note(h, top, belay::guard::observe_lock("pthread_mutex_lock", next_pthread_mutex_lock(), m), m);
+    return lock(m, "pthread_mutex_lock", BELAY_INTERCEPTED(pthread_mutex_lock) != nullptr, next_pthread_mutex_trylock,
+                next_pthread_mutex_lock);
 }
 BELAY_GUARD(int, pthread_mutex_timedlock, (pthread_mutex_t * m, const timespec* until), noexcept) {
     return noted(belay::guard::observe_lock("pthread_mutex_timedlock", next_pthread_mutex_timedlock(), m, until), m);
@@ -81,27 +89,12 @@ BELAY_GUARD(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * m), noexcept) {
     return noted(next_pthread_rwlock_trywrlock()(m), m);
 }
 BELAY_GUARD(int, pthread_rwlock_rdlock, (pthread_rwlock_t * m), noexcept) {
-    const auto* h = hooks();
-    const void* top = belay::guard::inside(h);
-    if (top == nullptr) [[likely]]
-        return next_pthread_rwlock_rdlock()(m);
-    if (BELAY_INTERCEPTED(pthread_rwlock_rdlock) == nullptr) {  // as above
-        int result = next_pthread_rwlock_tryrdlock()(m);
-        if (result != EBUSY) return note(h, top, result, m, wait::must_not, share::yes);
-    }
-    return noted(belay::guard::observe_lock("pthread_rwlock_rdlock", next_pthread_rwlock_rdlock(), m), m, share::yes);
+    return lock(m, "pthread_rwlock_rdlock", BELAY_INTERCEPTED(pthread_rwlock_rdlock) != nullptr, next_pthread_rwlock_tryrdlock,
+                next_pthread_rwlock_rdlock, share::yes);
 }
 BELAY_GUARD(int, pthread_rwlock_wrlock, (pthread_rwlock_t * m), noexcept) {
-    const auto* h = hooks();
-    const void* top = belay::guard::inside(h);
-    if (top == nullptr) [[likely]]
-        return next_pthread_rwlock_wrlock()(m);
-    if (BELAY_INTERCEPTED(pthread_rwlock_wrlock) == nullptr) {
-        int result = next_pthread_rwlock_trywrlock()(m);
-        if (result != EBUSY) return note(h, top, result, m, wait::may);
-    }
-    announce(m);
-    return noted(belay::guard::observe_lock("pthread_rwlock_wrlock", next_pthread_rwlock_wrlock(), m), m);
+    return lock(m, "pthread_rwlock_wrlock", BELAY_INTERCEPTED(pthread_rwlock_wrlock) != nullptr, next_pthread_rwlock_trywrlock,
+                next_pthread_rwlock_wrlock);
 }
 BELAY_GUARD(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t * m, const timespec* until), noexcept) {
     return noted(belay::guard::observe_lock("pthread_rwlock_timedrdlock", next_pthread_rwlock_timedrdlock(), m, until), m,

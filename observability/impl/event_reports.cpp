@@ -162,13 +162,14 @@ report describe_overrun_cleanup(const task_snapshot& task, std::chrono::nanoseco
     r.kind = guardrail::cleanup_overrun;
     r.task_id = task.id;
     r.task_name = task.name.data();
-    r.what = "a cleanup of " + task_text(task) + " did not end within its grace of " + duration_text(grace) + " and was stopped";
-    if (had < grace) {
-        auto ends = had.count() == 0
-                        ? std::string{" began when the grace of a cleanup around it was already over"}
-                        : " did not end within " + duration_text(had) + ", when the grace of a cleanup around it was over";
-        r.what = "a cleanup of " + task_text(task) + ends + ", and was stopped; its own grace is " + duration_text(grace);
-    }
+    r.what = "a cleanup of " + task_text(task);
+    if (had >= grace)
+        r.what += " did not end within its grace of " + duration_text(grace) + " and was stopped";
+    else if (had.count() > 0)
+        r.what += " did not end within " + duration_text(had) + ", when the grace of a cleanup around it was over";
+    else
+        r.what += " began when the grace of a cleanup around it was already over";
+    if (had < grace) r.what += ", and was stopped; its own grace is " + duration_text(grace);
     r.where.push_back(async_stack(task, "awaits the cleanup"));
     r.spawned = site_text(task.spawned);
     r.why = "what the cleanup was to do may not be done: it ends at its next suspension, like every task that is stopped.";

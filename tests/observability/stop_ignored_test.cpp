@@ -328,16 +328,20 @@ TEST(CleanupOverrun, ACleanupThatIsCutShortIsNamed) {
     EXPECT_NE(text.find(test::place(line)), std::string::npos) << text;
 }
 
-TEST(CleanupOverrun, OneThatIsCutByACleanupAroundItSaysSo) {
+task<> never_ends() { co_await sleep_for(1h); }
+
+/// What is said when `cleanup` runs with a grace of 2 ms.
+std::string overruns_of(task<> (*cleanup)()) {
     test::captured_reports captured;
     runtime rt{with_policy("all=log,stall=off", 1)};
-    rt.block_on([]() -> task<> {
-        auto hangs = []() -> task<> { co_await sleep_for(1h); };
-        auto with_another = [&]() -> task<> { co_await finally(yield(), hangs, 30min); };
-        co_await finally(yield(), with_another, 2ms);
-    });
+    rt.block_on([cleanup]() -> task<> { co_await finally(yield(), cleanup, 2ms); });
     std::string all;
     for (const auto& r : captured.sink->of(guardrail::cleanup_overrun)) all += r.what + "\n";
+    return all;
+}
+
+TEST(CleanupOverrun, OneThatIsCutByACleanupAroundItSaysSo) {
+    auto all = overruns_of([]() -> task<> { co_await finally(yield(), never_ends, 30min); });
     EXPECT_EQ(all.find("did not end within its grace of 1800"), std::string::npos) << all;
     EXPECT_NE(all.find("did not end within its grace of 2.0 ms and was stopped"), std::string::npos) << all;
     EXPECT_NE(all.find("when the grace of a cleanup around it was over, and was stopped; its own grace is 1800"),
@@ -346,15 +350,7 @@ TEST(CleanupOverrun, OneThatIsCutByACleanupAroundItSaysSo) {
 }
 
 TEST(CleanupOverrun, OneThatBeginsAfterTheGraceAroundItSaysSo) {
-    test::captured_reports captured;
-    runtime rt{with_policy("all=log,stall=off", 1)};
-    rt.block_on([]() -> task<> {
-        auto hangs = []() -> task<> { co_await sleep_for(1h); };
-        auto with_another = [&]() -> task<> { co_await finally(hangs(), hangs, 30min); };
-        co_await finally(yield(), with_another, 2ms);
-    });
-    std::string all;
-    for (const auto& r : captured.sink->of(guardrail::cleanup_overrun)) all += r.what + "\n";
+    auto all = overruns_of([]() -> task<> { co_await finally(never_ends(), never_ends, 30min); });
     EXPECT_NE(all.find("began when the grace of a cleanup around it was already over, and was stopped; its own grace is 1800"),
               std::string::npos)
         << all;
