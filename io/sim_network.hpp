@@ -10,7 +10,15 @@
 // descriptors, or what a signal_set has, are tried before each step and never waited for.) An address is a host: any address may
 // be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
 // connect_from() names. A socket that is bound to all addresses is of no host: it does not crash, and datagrams come from it as from
-// who connects, so bind a server to the address of its machine. UDP sockets of IPv6 know IPv6 alone. Links have two ends and are alike in both directions.
+// who connects, so bind a server to the address of its machine. 0.0.0.0 as a destination is the machine that it comes from. Links have
+// two ends and are alike in both directions. The path of a Unix socket is a name on a disk of sim_files: its directory must be there,
+// and it stays when the listener has gone, until remove_file().
+//
+// Who may bind what, and which listener is found, is as in Linux, and so are the errors. What is not:
+// - UDP sockets of IPv6 know IPv6 alone. A broadcast, for which 255.255.255.255 is the only address, gets to one of those who could have it.
+// - listen_options::reuse_address counts as set, and no port needs a permission.
+// - A connection that both ends have shut down still says who its peer is.
+// - A partition that lasts breaks no connection by itself: what is sent waits for as long as that takes.
 #pragma once
 
 #include <belay/runtime/driver.hpp>
@@ -52,7 +60,7 @@ struct fault_options {
 };
 
 /// Belongs to its simulation, and is used on its thread: before block_on(), inside its tasks, or in on_step. Hosts are addresses as
-/// endpoint::address() writes them. Throws std::invalid_argument for what is none.
+/// endpoint::address() writes them. Throws std::invalid_argument for what is none; 0.0.0.0 is none.
 class sim_network {
 public:
     static sim_network& of(simulation& sim);

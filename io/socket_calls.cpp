@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 namespace belay::io::detail {
 namespace {
@@ -22,8 +23,8 @@ int simulated(F&& f) noexcept {
     return -1;
 }
 
-int give(const endpoint* found, sockaddr* address, socklen_t* length) noexcept {
-    if (found == nullptr) return -1;
+int give(const std::optional<endpoint>& found, sockaddr* address, socklen_t* length) noexcept {
+    if (!found) return -1;
     std::memcpy(address, found->data(), std::min(*length, found->size()));
     *length = found->size();
     return 0;

@@ -9,16 +9,7 @@
 #include <stdexcept>
 
 namespace belay::io {
-namespace {
-
-/// As endpoint::address() would write it.
-std::string host(std::string_view text) {
-    std::string copy{text};
-    bool v6 = copy.find(':') != copy.npos;
-    return endpoint::parse((v6 ? '[' + copy + "]:1" : copy + ":1")).address();
-}
-
-}  // namespace
+using sim::host_of;
 
 sim_network& sim_network::of(simulation& sim) {
     return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().control;
@@ -27,25 +18,27 @@ sim_network& sim_network::of(simulation& sim) {
 void sim_network::set_faults(const fault_options& faults) noexcept { network_.faults = faults; }
 void sim_network::set_link(const link_options& link) noexcept { network_.usual_link = link; }
 void sim_network::set_link(std::string_view from, std::string_view to, const link_options& link) {
-    network_.links[sim::network::between(host(from), host(to))] = link;
+    network_.links[sim::network::between(host_of(from), host_of(to))] = link;
 }
 void sim_network::set_buffer(std::size_t bytes) {
     if (bytes == 0) throw std::invalid_argument("belay: sim_network::set_buffer: a connection must hold at least one byte");
     network_.buffer = bytes;
 }
 void sim_network::connect_from(std::string_view from) {
-    std::string address = host(from);
+    std::string address = host_of(from);
     (address.find(':') != address.npos ? network_.client_v6 : network_.client) = address;
 }
-void sim_network::add_host(std::string_view name, std::string_view address) { network_.hosts[std::string{name}] = host(address); }
+void sim_network::add_host(std::string_view name, std::string_view address) {
+    network_.hosts[std::string{name}] = host_of(address);
+}
 
 void sim_network::partition(std::string_view from, std::string_view to) {
-    network_.cut.insert(sim::network::between(host(from), host(to)));
+    network_.cut.insert(sim::network::between(host_of(from), host_of(to)));
 }
-void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host(from), host(to)); }
-void sim_network::reset_connections(std::string_view of) { network_.reset_all(host(of)); }
-void sim_network::crash(std::string_view of) { network_.crash(host(of)); }
-void sim_network::restart(std::string_view of) { network_.restart(host(of)); }
+void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host_of(from), host_of(to)); }
+void sim_network::reset_connections(std::string_view of) { network_.reset_all(host_of(of)); }
+void sim_network::crash(std::string_view of) { network_.crash(host_of(of)); }
+void sim_network::restart(std::string_view of) { network_.restart(host_of(of)); }
 void sim_network::fail_next(io_opcode operation, int error) { network_.scripted[operation].push_back(error); }
 
 std::size_t sim_network::open_sockets() const noexcept { return network_.open_sockets(); }

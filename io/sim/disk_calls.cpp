@@ -57,6 +57,8 @@ int disks::open(std::string_view given, int flags) noexcept {
         on.make({.path = path, .node = std::make_shared<inode>()});
     } else if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) {
         return -EEXIST;
+    } else if (found->socket >= 0) {
+        return -ENXIO;
     } else if (found->is_directory && writable(flags)) {
         return -EISDIR;
     } else if (!found->is_directory && given.ends_with('/')) {
@@ -148,6 +150,17 @@ int disks::create_directory(std::string_view path) noexcept {
     if (int error = directory_for(on, path, where)) return error;
     if (find_in(on.now, where) != nullptr) return -EEXIST;
     on.make({.path = where, .node = make_directory()});
+    return 0;
+}
+
+int disks::make_socket(std::string_view path, int fd) noexcept {
+    const std::string where = normal(path);
+    disk& on = disk_of(where);
+    if (on.crashed) return -EIO;
+    if (int error = directory_for(on, path, where)) return error;
+    if (find_in(on.now, where) != nullptr) return -EADDRINUSE;
+    on.make({.path = where, .node = std::make_shared<inode>()});
+    on.now[where]->socket = fd;
     return 0;
 }
 

@@ -24,6 +24,7 @@ using belay::detail::io_operation;
 /// A file or directory, whatever its names are. Of an open file also when it has none any more.
 struct inode {
     bool is_directory = false;
+    int socket = -1;  // that was bound to this name; open or not
     std::string now{};      // what a program reads
     std::string durable{};  // what is on the disk for sure
     /// Since then.
@@ -86,6 +87,8 @@ public:
     int remove(std::string_view path) noexcept;
     int create_directory(std::string_view path) noexcept;
     int sync_directory(std::string_view path) noexcept;
+    /// The name of a Unix socket.
+    int make_socket(std::string_view path, int fd) noexcept;
     [[nodiscard]] bool has(int fd) const noexcept { return open_.contains(fd); }
     int close(int fd) noexcept;
 

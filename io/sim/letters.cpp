@@ -22,9 +22,12 @@ constexpr std::size_t largest = 65'507;  // of UDP over IPv4
 /// Who is bound to no address sends from the client's host; and who has no port, from one that is its own from then on.
 endpoint network::sender_of(const socket& s) {
     if (!any_address(s.local)) return s.local;
-    const bool v6 = s.local.family() == endpoint::kind::ipv6;
-    return with_port(v6 ? endpoint::parse('[' + client_v6 + "]:0") : endpoint::parse(client + ":0"),
-                     s.local.port() != 0 ? s.local.port() : free_port());
+    return client_at(s.local.family(), s.local.port() != 0 ? s.local.port() : free_port());
+}
+
+/// A broadcast needs its option.
+bool network::may_send(const socket& from, const endpoint& to) {
+    return to.address() != "255.255.255.255" || option(from, SOL_SOCKET, SO_BROADCAST) != 0;
 }
 
 int network::connect_datagrams(int fd, const endpoint& peer) noexcept {
@@ -38,8 +41,12 @@ int network::connect_datagrams(int fd, const endpoint& peer) noexcept {
         errno = ENETUNREACH;
         return -1;
     }
+    if (!may_send(*s, peer)) {
+        errno = EACCES;
+        return -1;
+    }
     s->local = sender_of(*s);
-    s->remote = peer;
+    s->remote = destination(s->local, peer);
     s->is = socket::state::connected;
     return 0;
 }
@@ -48,10 +55,12 @@ network::result network::send_letter(socket& from, const io_operation& op) {
     if (auto error = std::exchange(from.error, 0); error != 0) return -error;
     const msghdr& message = *op.request.message;
     if (message.msg_name == nullptr && from.is != socket::state::connected) return -EDESTADDRREQ;
-    const endpoint to = message.msg_name != nullptr
-                            ? endpoint::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen)
-                            : from.remote;
+    endpoint to = message.msg_name != nullptr
+                      ? endpoint::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen)
+                      : from.remote;
     if (to.family() != from.local.family()) return -ENETUNREACH;
+    if (to.port() == 0) return -EINVAL;
+    if (!may_send(from, to)) return -EACCES;
     std::string bytes;
     for (std::size_t i = 0; i < message.msg_iovlen; ++i)
         bytes.append(static_cast<const char*>(message.msg_iov[i].iov_base), message.msg_iov[i].iov_len);
@@ -59,6 +68,7 @@ network::result network::send_letter(socket& from, const io_operation& op) {
     const auto size = static_cast<std::int32_t>(bytes.size());
 
     const endpoint sender = sender_of(from);
+    to = destination(sender, to);
     if (from.local.port() == 0) from.local = sender;  // but who is bound to all addresses remains so
     if (has_crashed(sender)) return -ENETDOWN;
     if (injected(faults.lost)) return size;

@@ -27,29 +27,14 @@ int fail(int error) noexcept {
     return -1;
 }
 
+/// Of a Unix socket without a path.
+endpoint nameless() {
+    sockaddr none{};
+    none.sa_family = AF_UNIX;
+    return endpoint::from_sockaddr(&none, sizeof none.sa_family);
+}
+
 }  // namespace
-
-endpoint network::with_port(const endpoint& where, std::uint16_t port) {
-    if (where.family() == endpoint::kind::ipv6) return endpoint::parse('[' + where.address() + "]:" + std::to_string(port));
-    return endpoint::parse(where.address() + ':' + std::to_string(port));
-}
-
-/// That no socket is bound to, whatever its address.
-std::uint16_t network::free_port() {
-    auto used = [this](std::uint16_t port) {
-        return std::ranges::any_of(sockets_, [&](const auto& entry) {
-            const socket& s = *entry.second;
-            return !s.closed && !s.local.is_unix() && s.local.port() == port;
-        });
-    };
-    std::uint16_t port = first_port;
-    for (int tries = first_port; tries <= last_port; ++tries) {
-        port = next_port_;
-        next_port_ = port == last_port ? first_port : static_cast<std::uint16_t>(port + 1);
-        if (!used(port)) break;
-    }
-    return port;
-}
 
 network::network(belay::detail::simulator& s) : sim_{s}, next_fd_{first_of_next_network()} { of_this_thread = this; }
 
@@ -91,7 +76,9 @@ int network::open(int domain, int type) noexcept {
     if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX) return fail(EAFNOSUPPORT);
     socket& made = make();
     made.datagrams = kind == SOCK_DGRAM;
-    if (domain == AF_INET6) made.local = endpoint::parse("[::]:0");
+    made.is_v6 = domain == AF_INET6;
+    if (made.is_v6) made.local = endpoint::parse("[::]:0");
+    if (domain == AF_UNIX) made.local = nameless();
     return made.fd;
 }
 
@@ -101,10 +88,7 @@ int network::pair(int ends[2]) noexcept {
     one.is = other.is = socket::state::connected;
     one.peer = other.fd;
     other.peer = one.fd;
-    sockaddr nameless{};
-    nameless.sa_family = AF_UNIX;
-    for (endpoint* name : {&one.local, &one.remote, &other.local, &other.remote})
-        *name = endpoint::from_sockaddr(&nameless, sizeof nameless.sa_family);
+    for (endpoint* name : {&one.local, &one.remote, &other.local, &other.remote}) *name = nameless();
     ends[0] = one.fd;
     ends[1] = other.fd;
     return 0;
@@ -116,31 +100,6 @@ int network::pipe(int ends[2]) noexcept {
     socket& in = *find(ends[1]);
     out.is_pipe = in.is_pipe = true;
     out.write_shut = in.read_shut = true;
-    return 0;
-}
-
-bool network::is_taken(const endpoint& where, bool datagrams, bool shared) const {
-    return std::ranges::any_of(sockets_, [&](const auto& entry) {
-        const socket& s = *entry.second;
-        const bool bound = datagrams ? s.local.port() != 0 : s.is == socket::state::listening;
-        if (s.closed || s.dead || s.datagrams != datagrams || !bound || s.local.family() != where.family()) return false;
-        auto shares = s.options.find({SOL_SOCKET, SO_REUSEPORT});
-        if (shared && shares != s.options.end() && shares->second != 0) return false;
-        if (where.is_unix()) return s.local == where;
-        return s.local.port() == where.port() &&
-               (any_address(s.local) || any_address(where) || s.local.address() == where.address());
-    });
-}
-
-int network::bind(int fd, const endpoint& where) noexcept {
-    socket* s = live(fd);
-    if (s == nullptr) return -1;
-    if (s->is != socket::state::fresh) return fail(EINVAL);
-    endpoint wanted = where;
-    if (!where.is_unix() && where.port() == 0) wanted = with_port(where, free_port());
-    if (has_crashed(where)) return fail(ENETDOWN);
-    if (is_taken(wanted, s->datagrams, s->options[{SOL_SOCKET, SO_REUSEPORT}] != 0)) return fail(EADDRINUSE);
-    s->local = wanted;
     return 0;
 }
 
@@ -214,21 +173,8 @@ int network::get_option(int fd, int level, int name, int& value) noexcept {
     socket* s = live(fd);
     if (s == nullptr) return -1;
     bool error = level == SOL_SOCKET && name == SO_ERROR;
-    value = error ? std::exchange(s->error, 0) : s->options[{level, name}];
+    value = error ? std::exchange(s->error, 0) : option(*s, level, name);
     return 0;
-}
-
-const endpoint* network::local_of(int fd) noexcept {
-    socket* s = live(fd);
-    return s != nullptr ? &s->local : nullptr;
-}
-
-const endpoint* network::peer_of(int fd) noexcept {
-    socket* s = live(fd);
-    if (s == nullptr) return nullptr;
-    if (s->is == socket::state::connected && !s->reset) return &s->remote;
-    errno = ENOTCONN;
-    return nullptr;
 }
 
 }  // namespace belay::io::sim

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,9 @@ using belay::detail::sim_port;
 /// Numbers that no kernel gives to a descriptor: those of simulated sockets begin here.
 inline constexpr int first_descriptor = 1 << 30;
 inline bool is_simulated(int fd) noexcept { return fd >= first_descriptor; }
+
+/// As endpoint::address() writes it. Throws std::invalid_argument for what is no address of one machine.
+std::string host_of(std::string_view text);
 
 /// Something that arrives at a socket.
 struct packet {
@@ -55,6 +59,7 @@ struct socket {
     endpoint remote{};
     bool closed = false;  // by its owner; kept while operations on it are in flight
     bool dead = false;  // its host has crashed
+    bool is_v6 = false;  // of AF_INET6, which is told IPv4 addresses as ::ffff:10.0.0.1; here they are IPv4 ones
     bool unborn = false;  // its first packet has not arrived, so nobody can have it yet
 
     // a listener
@@ -113,8 +118,8 @@ public:
     int close(int fd) noexcept;
     int set_option(int fd, int level, int name, int value) noexcept;
     int get_option(int fd, int level, int name, int& value) noexcept;
-    const endpoint* local_of(int fd) noexcept;
-    const endpoint* peer_of(int fd) noexcept;
+    std::optional<endpoint> local_of(int fd) noexcept;
+    std::optional<endpoint> peer_of(int fd) noexcept;
 
     // ---- operations of a port ----------------------------------------------------------------------------------
     void submit(io_operation& op) noexcept;
@@ -140,7 +145,7 @@ public:
     [[nodiscard]] std::size_t bytes_in_transit() const noexcept;
     static std::pair<std::string, std::string> between(std::string host, std::string other);
     static endpoint with_port(const endpoint& where, std::uint16_t port);
-    static bool any_address(const endpoint& e) { return e.address() == "0.0.0.0" || e.address() == "::"; }
+    static bool any_address(const endpoint& e) { return !e.is_unix() && (e.address() == "0.0.0.0" || e.address() == "::"); }
 
     // ---- for the disks -----------------------------------------------------------------------------------------
     disks files{*this, sim_};
@@ -203,10 +208,18 @@ private:
     void post_letter(int sender, const endpoint& from, const endpoint& to, std::string bytes);
     void deliver_letter(int sender, const letter& what, const endpoint& to);
     void refuse_letter(int sender, const endpoint& from, const endpoint& to);
+    [[nodiscard]] static endpoint destination(const endpoint& from, const endpoint& to);
+    [[nodiscard]] static bool may_send(const socket& from, const endpoint& to);
     [[nodiscard]] endpoint sender_of(const socket& s);
+    [[nodiscard]] endpoint client_at(endpoint::kind family, std::uint16_t port) const;
+    [[nodiscard]] static endpoint told(const socket& to, const endpoint& e);
+    [[nodiscard]] static int option(const socket& s, int level, int name, int otherwise = 0);
+    [[nodiscard]] static bool takes_v4(const socket& s);
     std::uint16_t free_port();
-    [[nodiscard]] bool is_taken(const endpoint& where, bool datagrams, bool shared) const;
+    [[nodiscard]] bool is_taken(const endpoint& where, const socket& by) const;
+    [[nodiscard]] static int fit(const socket& listener, const endpoint& where);
     socket* listener_for(const endpoint& where);
+    [[nodiscard]] int refusal(const endpoint& where) const;
 
     std::list<happening> agenda_;  // what is still to happen; a simulation may end before
     std::vector<io_operation*> outside_;  // on descriptors of the operating system

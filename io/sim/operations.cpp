@@ -246,7 +246,7 @@ network::result network::accept(const io_operation& op, socket& s) {
     }
     const io_request& request = op.request;
     if (request.address != nullptr) {
-        const endpoint& from = find(fd)->remote;
+        const endpoint from = told(s, find(fd)->remote);
         std::memcpy(request.address, from.data(), std::min(*request.address_length, from.size()));
         *request.address_length = from.size();
     }
@@ -256,11 +256,9 @@ network::result network::accept(const io_operation& op, socket& s) {
 network::result network::begin_connect(const io_operation& op, socket& s) {
     if (s.is == socket::state::connected) return -EISCONN;
     if (s.is != socket::state::fresh) return -EALREADY;
-    s.remote = endpoint::from_sockaddr(op.request.address, op.request.connect_length);
-    if (!s.remote.is_unix()) {
-        bool v6 = s.remote.family() == endpoint::kind::ipv6;
-        s.local = with_port(v6 ? endpoint::parse('[' + client_v6 + "]:0") : endpoint::parse(client + ":0"), free_port());
-    }
+    const endpoint given = endpoint::from_sockaddr(op.request.address, op.request.connect_length);
+    s.remote = destination(client_at(given.family(), 0), given);
+    if (!s.remote.is_unix()) s.local = client_at(s.remote.family(), free_port());
     if (has_crashed(s.local)) return -ENETDOWN;
     if (injected(faults.refused)) return -ECONNREFUSED;
     s.is = socket::state::connecting;
@@ -280,7 +278,8 @@ void network::knock(int fd) {
         std::int64_t pause_ns = first_pause_ns << s->connect_tries++;
         return at(sim_.clock().now_ns + pause_ns, "connect again", [this, fd] { knock(fd); });
     }
-    int error = listener != nullptr ? 0 : s->remote.is_unix() ? ENOENT : ECONNREFUSED;
+    int error = listener != nullptr ? 0 : refusal(s->remote);
+    if (s->remote.is_unix()) return answer(*s, error);
     at(sim_.clock().now_ns + link(*s).latency.count(), "connected", [this, fd, error] {
         socket* self = find(fd);
         if (self == nullptr || self->dead || self->is != socket::state::connecting) return;
@@ -300,7 +299,8 @@ void network::answer(socket& s, int error) {
         accepted.remote = s.local;
         accepted.peer = s.fd;
         s.peer = accepted.fd;
-        send(s, {packet::kind::open, {}});
+        packet open{packet::kind::open, {}};
+        s.remote.is_unix() ? take_in(accepted, std::move(open)) : send(s, std::move(open));
     }
     for (io_operation* op : std::exchange(s.writers, {})) static_cast<sim_port*>(op->driver_data)->finish_later(*op, -error);
     progress(s);

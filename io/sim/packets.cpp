@@ -53,6 +53,7 @@ void network::take_in(socket& s, packet what) {
             s.closed = true;
             break;
         }
+        s.is_v6 = listener->is_v6;
         listener->pending.push_back(s.fd);
         return progress(*listener);
     }
@@ -100,17 +101,6 @@ const link_options& network::link(const endpoint& from, const endpoint& to) cons
 
 bool network::is_cut(const endpoint& from, const endpoint& to) const {
     return !cut.empty() && !to.is_unix() && cut.contains(between(from.address(), to.address()));
-}
-
-/// Of several that share a port, one by the seed.
-socket* network::listener_for(const endpoint& where) {
-    std::vector<socket*> found;
-    for (auto& [fd, s] : sockets_) {
-        if (s->closed || s->dead || s->is != socket::state::listening) continue;
-        bool any = !where.is_unix() && !s->local.is_unix() && s->local.port() == where.port() && any_address(s->local);
-        if (s->local == where || any) found.push_back(s.get());
-    }
-    return found.empty() ? nullptr : found[sim_.draw(static_cast<std::uint32_t>(found.size()))];
 }
 
 }  // namespace belay::io::sim
