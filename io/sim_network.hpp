@@ -18,7 +18,7 @@
 // - UDP sockets of IPv6 know IPv6 alone. A broadcast, for which 255.255.255.255 is the only address, gets to one of those who could have it.
 // - listen_options::reuse_address counts as set, and no port needs a permission.
 // - A connection that both ends have shut down still says who its peer is.
-// - A partition that lasts breaks no connection by itself: what is sent waits for as long as that takes.
+// - A partition breaks no connection, however long it lasts, unless keep-alive is on: what is sent waits.
 #pragma once
 
 #include <belay/runtime/driver.hpp>
@@ -86,8 +86,9 @@ public:
     /// All connections of the host end with ECONNRESET, at both ends.
     void reset_connections(std::string_view host);
     /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do with its sockets fails, with
-    /// ENETDOWN (an accept with EINVAL); they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind a partition, and who only
-    /// waits for it waits for ever.
+    /// ENETDOWN (an accept with EINVAL); they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind
+    /// a partition, and ETIMEDOUT after 924 s. Who only waits for it waits for ever, unless tcp_stream::set_keep_alive() ends that
+    /// (ETIMEDOUT; ECONNRESET once the host is there again).
     void crash(std::string_view host);
     /// It is there again, with no connection and nobody who listens: that is its program's affair. Who has sent to it what it had not
     /// got before it crashed is reset.

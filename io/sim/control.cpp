@@ -32,9 +32,7 @@ void sim_network::add_host(std::string_view name, std::string_view address) {
     network_.hosts[std::string{name}] = host_of(address);
 }
 
-void sim_network::partition(std::string_view from, std::string_view to) {
-    network_.cut.insert(sim::network::between(host_of(from), host_of(to)));
-}
+void sim_network::partition(std::string_view from, std::string_view to) { network_.separate(host_of(from), host_of(to)); }
 void sim_network::heal(std::string_view from, std::string_view to) { network_.release(host_of(from), host_of(to)); }
 void sim_network::reset_connections(std::string_view of) { network_.reset_all(host_of(of)); }
 void sim_network::crash(std::string_view of) { network_.crash(host_of(of)); }
@@ -49,6 +47,13 @@ namespace sim {
 std::pair<std::string, std::string> network::between(std::string host, std::string other) {
     if (other < host) std::swap(host, other);
     return {std::move(host), std::move(other)};
+}
+
+void network::separate(const std::string& host, const std::string& other) {
+    const auto link = between(host, other);
+    cut.insert(link);
+    for (auto& [fd, s] : sockets_)
+        if (between(s->local.address(), s->remote.address()) == link) watch(*s);
 }
 
 void network::release(const std::string& host, const std::string& other) {
@@ -91,6 +96,7 @@ void network::crash(const std::string& host) {
         if (const socket* gone = find(s->peer); gone != nullptr && !gone->arriving.empty())
             wait_for_answer(*s, std::max<std::size_t>(gone->bytes_arriving, 1));
         run_queue(s->writers, *s);
+        watch(*s);
     }
     std::erase_if(sockets_, [](const auto& entry) { return entry.second->dead && entry.second->closed && entry.second->idle(); });
     files.crash_host(host);

@@ -165,7 +165,11 @@ int network::close(int fd) noexcept {
 int network::set_option(int fd, int level, int name, int value) noexcept {
     socket* s = live(fd);
     if (s == nullptr) return -1;
-    s->options[{level, name}] = value;
+    const int before = std::exchange(s->options[{level, name}], value);
+    if (level == SOL_SOCKET && name == SO_KEEPALIVE && before == 0 && value != 0) {
+        s->heard_ns = sim_.clock().now_ns;  // it counts from here
+        watch(*s);
+    }
     return 0;
 }
 

@@ -85,6 +85,8 @@ struct socket {
     bool write_shut = false;
     int connect_tries = 0;
     std::size_t unanswered = 0;  // bytes that were sent to a host that has crashed
+    std::int64_t heard_ns = 0;  // when something has last come from the other end, or was last answered by it
+    bool watched = false;  // keep-alive has begun to ask
     int error = 0;  // SO_ERROR: told once
 
     std::deque<io_operation*> readers{};  // recv, recvmsg, read, accept
@@ -137,6 +139,7 @@ public:
     std::map<std::string, std::string, std::less<>> hosts{{"localhost", "127.0.0.1"}};  // by name
     std::map<io_opcode, std::deque<int>> scripted;
     std::set<std::string, std::less<>> crashed;  // hosts
+    void separate(const std::string& host, const std::string& other);
     void release(const std::string& host, const std::string& other);
     void reset_all(const std::string& host);
     void crash(const std::string& host);
@@ -180,6 +183,12 @@ private:
     result write(socket& s, const iovec* parts, std::size_t count);
     result write_to_nobody(socket& s, std::size_t bytes);
     void wait_for_answer(socket& s, std::size_t bytes);
+    void give_up(socket& s);
+    void watch(socket& s);
+    void ask(int fd, int asked);
+    [[nodiscard]] bool is_forgotten(const socket& s);
+    [[nodiscard]] bool is_answer_due(const socket& s);
+    [[nodiscard]] static std::int64_t idle_of(const socket& s);
     result accept(const io_operation& op, socket& s);
     result begin_connect(const io_operation& op, socket& s);
     [[nodiscard]] int events(socket& s, int mask);

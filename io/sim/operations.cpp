@@ -16,7 +16,6 @@ namespace {
 
 constexpr int most_tries = 7;  // further ones of a connect, so it ends after 127 s
 constexpr std::int64_t first_pause_ns = 1'000'000'000;
-constexpr std::int64_t patience_ns = 924'000'000'000;  // for an answer to what was sent; Linux's tcp_retries2
 constexpr std::size_t most_bytes = 0x7fff'f000;
 
 /// The buffers of an operation that reads or writes.
@@ -210,26 +209,6 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
     return static_cast<std::int32_t>(bytes);
 }
 
-/// Nobody answers: it is kept for a while.
-network::result network::write_to_nobody(socket& s, std::size_t bytes) {
-    if (s.unanswered >= buffer) return std::nullopt;
-    wait_for_answer(s, bytes);
-    return static_cast<std::int32_t>(bytes);
-}
-
-/// After the restart somebody answers, see restart().
-void network::wait_for_answer(socket& s, std::size_t bytes) {
-    if (s.unanswered == 0)
-        at(sim_.clock().now_ns + patience_ns, "gives up", [this, fd = s.fd] {
-            if (socket* self = find(fd); self != nullptr && self->unanswered != 0) {
-                self->reset = true;
-                self->error = ETIMEDOUT;
-                progress(*self);
-            }
-        });
-    s.unanswered += bytes;
-}
-
 network::result network::accept(const io_operation& op, socket& s) {
     if (s.is != socket::state::listening) return -EINVAL;
     if (s.pending.empty()) return std::nullopt;
@@ -291,6 +270,7 @@ void network::knock(int fd) {
 void network::answer(socket& s, int error) {
     s.is = error == 0 ? socket::state::connected : socket::state::fresh;
     s.error = error;
+    s.heard_ns = sim_.clock().now_ns;
     if (error == 0) {
         socket& accepted = make();
         accepted.is = socket::state::connected;

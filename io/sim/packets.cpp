@@ -44,6 +44,13 @@ void network::arrive(int fd) {
 }
 
 void network::take_in(socket& s, packet what) {
+    socket* other = find(s.peer);
+    s.heard_ns = sim_.clock().now_ns;
+    if (other != nullptr) other->heard_ns = s.heard_ns;  // by the acknowledgement
+    if (s.reset && what.what != packet::kind::open) {  // for a connection that is over, which is all that its sender learns
+        if (other != nullptr && !other->reset && what.what != packet::kind::reset) send(s, {packet::kind::reset, {}});
+        return drop(s);
+    }
     switch (what.what) {
     case packet::kind::open: {
         socket* listener = listener_for(s.local);
@@ -66,7 +73,6 @@ void network::take_in(socket& s, packet what) {
         break;
     case packet::kind::end: s.end_arrived = true; break;
     case packet::kind::reset:
-        if (s.reset) break;
         s.reset = true;
         // Of an end that has arrived before, writers alone hear of it.
         s.error = s.end_arrived || s.is_pipe ? EPIPE : ECONNRESET;
