@@ -11,8 +11,9 @@
 // be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
 // connect_from() names. A socket that is bound to all addresses is of no host: it does not crash, and datagrams come from it as from
 // who connects, so bind a server to the address of its machine. 0.0.0.0 as a destination is the machine that it comes from. Links have
-// two ends and are alike in both directions. The path of a Unix socket is a name on a disk of sim_files: its directory must be there,
-// and it stays when the listener has gone, until remove_file().
+// two ends and are alike in both directions. Pipes, pairs and Unix sockets are of no link, so they are neither slow nor cut nor reset. The
+// path of a Unix socket is a name on a disk of sim_files: its directory must be there, and it stays when the listener has gone, until
+// remove_file().
 //
 // Who may bind what, and which listener is found, is as in Linux, and so are the errors. What is not:
 // - UDP sockets of IPv6 know IPv6 alone. A broadcast, for which 255.255.255.255 is the only address, gets to one of those who could have it.
@@ -50,7 +51,8 @@ struct link_options {
 /// What goes wrong by the seed: one operation in so many. 0: none. Each is a choice of the schedule, so one that is not needed for a failure
 /// is left out when the run is made simpler.
 struct fault_options {
-    std::uint32_t short_transfer = 4;  ///< a read or write that moves less than it could
+    std::uint32_t short_transfer =
+        4;  ///< a read or write that moves less than it could; no write to a pipe of at most 4096 bytes
     std::uint32_t reset = 0;  ///< a read or write that finds the connection reset
     std::uint32_t refused = 0;  ///< a connect that finds nobody who listens
     std::uint32_t aborted = 0;  ///< an accept that finds the connection gone (ECONNABORTED)

@@ -127,7 +127,13 @@ int network::shutdown(int fd, int how) noexcept {
     socket* s = live(fd);
     if (s == nullptr) return -1;
     if (s->is != socket::state::connected || s->reset || s->dead) return fail(ENOTCONN);
-    if (how != SHUT_WR) s->read_shut = true;
+    if (how != SHUT_WR) {
+        s->read_shut = true;
+        if (socket* other = find(s->peer); s->is_local() && other != nullptr) {
+            other->write_shut = true;
+            progress(*other);
+        }
+    }
     if (how != SHUT_RD && !s->write_shut) {
         s->write_shut = true;
         send(*s, {packet::kind::end, {}});

@@ -93,6 +93,8 @@ struct socket {
     std::deque<io_operation*> writers{};  // send, sendmsg, write, connect
     std::deque<io_operation*> pollers{};
     std::map<std::pair<int, int>, int> options{};
+    /// A pipe, a pair or a Unix socket: there is no network in between.
+    [[nodiscard]] bool is_local() const noexcept { return is_pipe || local.is_unix(); }
     [[nodiscard]] bool idle() const noexcept { return readers.empty() && writers.empty() && pollers.empty(); }
 };
 
@@ -205,7 +207,7 @@ private:
     void take_in(socket& s, packet what);
     void break_off(socket& s);
     [[nodiscard]] std::size_t room_towards(const socket& from) noexcept;
-    [[nodiscard]] const link_options& link(const socket& s) const { return s.is_pipe ? no_link : link(s.local, s.remote); }
+    [[nodiscard]] const link_options& link(const socket& s) const { return s.is_local() ? no_link : link(s.local, s.remote); }
     [[nodiscard]] const link_options& link(const endpoint& from, const endpoint& to) const;
     [[nodiscard]] bool is_cut(const socket& s) const { return is_cut(s.local, s.remote); }
     [[nodiscard]] bool is_cut(const endpoint& from, const endpoint& to) const;

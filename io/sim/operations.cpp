@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 namespace belay::io::sim {
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int most_tries = 7;  // further ones of a connect, so it ends after 127 s
 constexpr std::int64_t first_pause_ns = 1'000'000'000;
+constexpr std::size_t largest_whole = PIPE_BUF;  // of a pipe: such a write is never split
 constexpr std::size_t most_bytes = 0x7fff'f000;
 
 /// The buffers of an operation that reads or writes.
@@ -166,7 +168,7 @@ network::result network::read(io_operation& op, socket& s, const iovec* parts, s
         if (auto error = told_error(s)) return error;
         return s.reset ? result{0} : std::nullopt;
     }
-    if (!s.reset && !s.is_pipe && injected(faults.reset)) {
+    if (!s.reset && !s.is_local() && injected(faults.reset)) {
         break_off(s);
         return -ECONNRESET;
     }
@@ -196,12 +198,15 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
         enqueue(s, {packet::kind::reset, {}}, 2 * link(s).latency.count());
         return static_cast<std::int32_t>(total(parts, count));
     }
-    if (!s.is_pipe && injected(faults.reset)) {
+    if (!s.is_local() && injected(faults.reset)) {
         break_off(s);
         return -ECONNRESET;
     }
-    std::size_t bytes = perhaps_fewer(std::min(total(parts, count), room_towards(s)), faults.short_transfer);
-    if (bytes == 0) return total(parts, count) == 0 ? result{0} : std::nullopt;
+    const std::size_t wanted = total(parts, count);
+    const std::size_t room = room_towards(s);
+    const bool whole = s.is_pipe && wanted <= std::min(largest_whole, buffer);  // or not at all
+    std::size_t bytes = whole ? (wanted <= room ? wanted : 0) : perhaps_fewer(std::min(wanted, room), faults.short_transfer);
+    if (bytes == 0) return wanted == 0 ? result{0} : std::nullopt;
     packet what{packet::kind::data, {}};
     for (std::size_t i = 0; i < count && what.bytes.size() < bytes; ++i)
         what.bytes.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, bytes - what.bytes.size()));
@@ -215,7 +220,7 @@ network::result network::accept(const io_operation& op, socket& s) {
     if (injected(faults.no_descriptor)) return -EMFILE;
     int fd = s.pending.front();
     s.pending.pop_front();
-    if (injected(faults.aborted)) {
+    if (!s.is_local() && injected(faults.aborted)) {
         if (socket* gone = find(fd)) {
             break_off(*gone);
             gone->closed = true;

@@ -53,7 +53,7 @@ bool network::is_forgotten(const socket& s) {
 
 /// Something may have made the other end silent.
 void network::watch(socket& s) {
-    if (s.watched || s.closed || s.dead || s.reset || s.end_arrived || s.datagrams || s.is_pipe || s.remote.is_unix()) return;
+    if (s.watched || s.closed || s.dead || s.reset || s.end_arrived || s.datagrams || s.is_local()) return;
     if (s.is != socket::state::connected || option(s, SOL_SOCKET, SO_KEEPALIVE) == 0) return;
     if (!is_silent(s) && !is_forgotten(s)) return;
     s.watched = true;

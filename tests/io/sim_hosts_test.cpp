@@ -220,6 +220,24 @@ BELAY_TEST_SIM(SimPipes, AWriterWithoutReadersGetsEpipe, .seeds = 10) {
     EXPECT_EQ(co_await error_of(wrong.read_some(buffer)), EBADF) << "the end for writing";
 }
 
+BELAY_TEST_SIM(SimPipes, SmallWritesAreWhole, .seeds = 50) {
+    sim_network::of(sim).set_faults({.short_transfer = 2});
+    sim_network::of(sim).set_buffer(5'000);
+    auto [out, in] = make_pipe();
+    std::vector<std::byte> record(4'096);  // PIPE_BUF
+    EXPECT_EQ(co_await in.write_some(std::span(record).first(16)), 16U);
+    EXPECT_EQ(co_await in.write_some(record), 4'096U);
+    std::size_t written = 0;
+    auto write = [&]() -> task<> { written = co_await in.write_some(std::span(record).first(1'000)); };
+    auto read = [&]() -> task<> {
+        co_await sleep_for(1ms);
+        EXPECT_EQ(written, 0U) << "there is room for a part of it alone";
+        co_await out.read_exact(std::span(record).first(112));
+    };
+    co_await when_all(write(), read());
+    EXPECT_EQ(written, 1'000U);
+}
+
 // ---- machines --------------------------------------------------------------------------------------------------
 
 /// Keeps a counter on its disk, and says each value that it has kept.

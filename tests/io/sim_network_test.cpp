@@ -285,6 +285,39 @@ BELAY_TEST_SIM(SimNetwork, ResetsReachBothEnds, .seeds = 10) {
     EXPECT_EQ(b, ECONNRESET);
 }
 
+BELAY_TEST_SIM(SimNetwork, WhatWasOnItsWayAtAResetIsDropped, .seeds = 10) {
+    auto& net = sim_network::of(sim);
+    auto [client, server] = co_await connection();
+    net.set_link({.latency = 10ms});
+    co_await server.write_all("late data");
+    net.reset_connections("10.0.0.1");
+    co_await sleep_for(1ms);
+    std::array<std::byte, 16> buffer;
+    EXPECT_EQ(
+        co_await error_of([](tcp_stream& s, std::span<std::byte> to) -> task<> { co_await s.read_some(to); }(client, buffer)),
+        ECONNRESET);
+    co_await sleep_for(1s);
+    EXPECT_EQ(co_await client.read_some(buffer), 0U);
+}
+
+BELAY_TEST_SIM(SimNetwork, APairIsNoNetwork, .seeds = 20) {
+    auto& net = sim_network::of(sim);
+    net.set_link({.latency = 20ms, .jitter = 20ms, .bytes_per_second = 1});
+    net.set_faults({.reset = 1, .aborted = 1});
+    auto listener = tcp_listener::bind("unix:/tmp/socket");
+    auto began = sim.elapsed();
+    auto [client, server] = co_await when_all(tcp_stream::connect(listener.local()), listener.accept());
+    auto [one, other] = stream_pair();
+    std::array<std::byte, 4> buffer;
+    for (auto [from, to] : {std::pair{&client, &server}, std::pair{&one, &other}}) {
+        co_await from->write_all("abcd");
+        co_await to->read_exact(buffer);
+        to->shutdown(shutdown_side::read);
+        EXPECT_EQ(co_await error_of([](tcp_stream& s) -> task<> { co_await s.write_all("more"); }(*from)), EPIPE);
+    }
+    EXPECT_LT(sim.elapsed() - began, 1ms);
+}
+
 BELAY_TEST_SIM(SimNetwork, WhatATestAsksForFails, .seeds = 5) {
     auto& net = sim_network::of(sim);
     net.fail_next(io_opcode::connect, EINTR);
