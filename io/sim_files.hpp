@@ -67,7 +67,8 @@ public:
     void set_faults(const file_fault_options& faults) noexcept;
     /// Of the disk "/", on which everything is that is not below another disk.
     void set_disk(const disk_options& options);
-    /// A disk of its own, with a directory at its root that is there after each crash.
+    /// A disk of its own, with a directory at its root that is there after each crash. As set_disk(), throws std::invalid_argument for a
+    /// time that is negative.
     void add_disk(std::string_view path, const disk_options& options);
     /// The next such call, of whatever file, ends with this error and does nothing; but a sync that fails is as with sync_error. Several
     /// calls line up.

@@ -70,8 +70,8 @@ public:
     sim_network& operator=(const sim_network&) = delete;
 
     void set_faults(const fault_options& faults) noexcept;
-    /// Of all links, but for those that have been set by themselves.
-    void set_link(const link_options& link) noexcept;
+    /// Of all links, but for those that have been set by themselves. Throws std::invalid_argument for a time that is negative.
+    void set_link(const link_options& link);
     void set_link(std::string_view host, std::string_view other, const link_options& link);
     /// How many bytes a connection holds for each of its ends before a writer waits; 64 KiB.
     void set_buffer(std::size_t bytes);

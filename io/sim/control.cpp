@@ -11,13 +11,26 @@
 namespace belay::io {
 using sim::host_of;
 
+namespace {
+
+void check(const link_options& link) {
+    sim::check_delay("link_options::latency", link.latency);
+    sim::check_delay("link_options::jitter", link.jitter);
+}
+
+}  // namespace
+
 sim_network& sim_network::of(simulation& sim) {
     return static_cast<belay::detail::sim_driver&>(*sim.core().io).network().control;
 }
 
 void sim_network::set_faults(const fault_options& faults) noexcept { network_.faults = faults; }
-void sim_network::set_link(const link_options& link) noexcept { network_.usual_link = link; }
+void sim_network::set_link(const link_options& link) {
+    check(link);
+    network_.usual_link = link;
+}
 void sim_network::set_link(std::string_view from, std::string_view to, const link_options& link) {
+    check(link);
     network_.links[sim::network::between(host_of(from), host_of(to))] = link;
 }
 void sim_network::set_buffer(std::size_t bytes) {
@@ -43,6 +56,12 @@ std::size_t sim_network::open_sockets() const noexcept { return network_.open_so
 std::size_t sim_network::bytes_in_transit() const noexcept { return network_.bytes_in_transit(); }
 
 namespace sim {
+
+void check_delay(const char* field, std::chrono::nanoseconds delay) {
+    if (delay < delay.zero())
+        throw std::invalid_argument(std::string{"belay: "} + field + " is " + std::to_string(delay.count()) +
+                                    " ns, and nothing arrives before it is sent");
+}
 
 std::pair<std::string, std::string> network::between(std::string host, std::string other) {
     if (other < host) std::swap(host, other);
@@ -108,7 +127,7 @@ void network::restart(const std::string& host) {
     for (auto& [fd, s] : sockets_)
         if (s->unanswered != 0 && s->remote.address() == host) {
             s->unanswered = 0;
-            enqueue(*s, {packet::kind::reset, {}}, 2 * link(*s).latency.count());
+            answer_with_reset(*s);
         }
     files.restart_host(host);
 }

@@ -185,12 +185,9 @@ void disks::submit(io_operation& op) {
     if (request.opcode == io_opcode::poll) return port.finish_later(op, request.flags & (POLLIN | POLLOUT));
     if (request.opcode != io_opcode::read && request.opcode != io_opcode::write) return port.finish_later(op, -ENOTSOCK);
     const disk_options& options = f.on->options;
-    auto jitter = static_cast<std::uint32_t>(std::clamp<std::int64_t>(options.jitter.count(), 0, UINT32_MAX - 1));
     op.driver_word = next_number_++;
     in_flight_[op.driver_word] = &op;
-    using belay::detail::saturating_add;
-    const std::int64_t done_ns =
-        saturating_add(saturating_add(sim_.clock().now_ns, options.latency.count()), sim_.draw(jitter + 1));
+    const std::int64_t done_ns = belay::detail::saturating_add(network_.after(options.latency), network_.drawn(options.jitter));
     network_.at(done_ns, "disk", [this, number = op.driver_word] { transfer(number); });
 }
 

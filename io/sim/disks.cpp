@@ -85,6 +85,8 @@ disks::disks(network& net, belay::detail::simulator& sim) : network_{net}, sim_{
 }
 
 void disks::add(std::string_view path, const disk_options& options) {
+    check_delay("disk_options::latency", options.latency);
+    check_delay("disk_options::jitter", options.jitter);
     auto [added, is_new] = disks_.try_emplace(normal(path));
     disk& fresh = added->second;
     fresh.options = options;

@@ -5,6 +5,7 @@
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/driver.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -19,6 +20,8 @@
 namespace belay::io::sim {
 
 class network;
+/// Throws std::invalid_argument when it is negative.
+void check_delay(const char* field, std::chrono::nanoseconds delay);
 using belay::detail::io_operation;
 
 /// A file or directory, whatever its names are. Of an open file also when it has none any more.

@@ -9,11 +9,12 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <string>
 
 namespace belay::io::sim {
 namespace {
+
+using belay::detail::saturating_add;
 
 constexpr std::size_t largest = 65'507;  // of UDP over IPv4
 
@@ -79,14 +80,8 @@ network::result network::send_letter(socket& from, const io_operation& op) {
 
 void network::post_letter(int sender, const endpoint& from, const endpoint& to, std::string bytes) {
     const link_options& way = link(from, to);
-    auto jitter = static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(way.jitter.count(), 0, std::numeric_limits<std::uint32_t>::max() - 1));
-    std::int64_t arrival_ns = belay::detail::saturating_add(sim_.clock().now_ns, way.latency.count());
-    arrival_ns = belay::detail::saturating_add(arrival_ns, sim_.draw(jitter + 1));
-    if (way.bytes_per_second != 0) {
-        const auto takes_ns = static_cast<std::int64_t>(bytes.size() * 1'000'000'000 / way.bytes_per_second);
-        arrival_ns = belay::detail::saturating_add(arrival_ns, takes_ns);
-    }
+    std::int64_t arrival_ns = saturating_add(after(way.latency), drawn(way.jitter));
+    arrival_ns = saturating_add(arrival_ns, time_for(bytes.size(), way));
     at(arrival_ns, "datagram", [this, sender, what = letter{std::move(bytes), from}, to] { deliver_letter(sender, what, to); });
 }
 
@@ -127,8 +122,7 @@ void network::refuse_letter(int sender, const endpoint& from, const endpoint& to
         return s != nullptr && !s->dead && s->is == socket::state::connected && s->remote == to ? s : nullptr;
     };
     if (connected_there() == nullptr) return;
-    const std::int64_t back_ns = belay::detail::saturating_add(sim_.clock().now_ns, link(from, to).latency.count());
-    at(back_ns, "port unreachable", [this, connected_there, from, to] {
+    at(after(link(from, to).latency), "port unreachable", [this, connected_there, from, to] {
         socket* s = connected_there();
         if (s == nullptr || is_cut(from, to)) return;
         s->error = ECONNREFUSED;

@@ -7,6 +7,7 @@
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/driver.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -156,6 +157,8 @@ public:
     disks files{*this, sim_};
     int take_number() noexcept { return next_fd_++; }
     void at(std::int64_t when_ns, const char* what, std::function<void()> then);
+    [[nodiscard]] std::int64_t after(std::chrono::nanoseconds delay) const;
+    std::int64_t drawn(std::chrono::nanoseconds most);
     bool injected(std::uint32_t rarity);
     std::size_t perhaps_fewer(std::size_t bytes, std::uint32_t rarity);
 
@@ -201,6 +204,8 @@ private:
     void knock(int fd);
     void answer(socket& s, int error);
     void send(socket& from, packet what);
+    void answer_with_reset(socket& s);
+    [[nodiscard]] static std::int64_t time_for(std::size_t bytes, const link_options& way) noexcept;
     void enqueue(socket& to, packet what, std::int64_t latency_ns);
     std::optional<std::int32_t> told_error(socket& s) noexcept;
     void arrive(int fd);

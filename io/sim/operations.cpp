@@ -195,7 +195,7 @@ network::result network::write(socket& s, const iovec* parts, std::size_t count)
     if (other == nullptr || other->closed || other->dead) {
         if (s.remote.is_unix()) return -EPIPE;
         // Who does not know yet that the other end has gone is told by its answer: this write succeeds, one after that does not.
-        enqueue(s, {packet::kind::reset, {}}, 2 * link(s).latency.count());
+        answer_with_reset(s);
         return static_cast<std::int32_t>(total(parts, count));
     }
     if (!s.is_local() && injected(faults.reset)) {
@@ -247,7 +247,7 @@ network::result network::begin_connect(const io_operation& op, socket& s) {
     if (injected(faults.refused)) return -ECONNREFUSED;
     s.is = socket::state::connecting;
     s.connect_tries = 0;
-    at(sim_.clock().now_ns + link(s).latency.count(), "connect", [this, fd = s.fd] { knock(fd); });
+    at(after(link(s).latency), "connect", [this, fd = s.fd] { knock(fd); });
     return std::nullopt;
 }
 
@@ -260,11 +260,11 @@ void network::knock(int fd) {
     if (silent || (listener != nullptr && listener->pending.size() >= listener->backlog)) {
         if (s->connect_tries == most_tries) return answer(*s, ETIMEDOUT);
         std::int64_t pause_ns = first_pause_ns << s->connect_tries++;
-        return at(sim_.clock().now_ns + pause_ns, "connect again", [this, fd] { knock(fd); });
+        return at(after(std::chrono::nanoseconds{pause_ns}), "connect again", [this, fd] { knock(fd); });
     }
     int error = listener != nullptr ? 0 : refusal(s->remote);
     if (s->remote.is_unix()) return answer(*s, error);
-    at(sim_.clock().now_ns + link(*s).latency.count(), "connected", [this, fd, error] {
+    at(after(link(*s).latency), "connected", [this, fd, error] {
         socket* self = find(fd);
         if (self == nullptr || self->dead || self->is != socket::state::connecting) return;
         is_silent(*self) ? knock(fd) : answer(*self, error);

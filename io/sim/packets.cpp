@@ -8,20 +8,38 @@
 
 namespace belay::io::sim {
 
+using belay::detail::saturating_add;
+
+/// What cannot be represented is never.
+std::int64_t network::after(std::chrono::nanoseconds delay) const { return saturating_add(sim_.clock().now_ns, delay.count()); }
+
+/// At most so much, by the seed; of what is longer than 4 s in coarser steps than nanoseconds.
+std::int64_t network::drawn(std::chrono::nanoseconds most) {
+    const std::int64_t step_ns = 1 + most.count() / std::numeric_limits<std::uint32_t>::max();
+    return step_ns * sim_.draw(static_cast<std::uint32_t>(most.count() / step_ns) + 1);
+}
+
+std::int64_t network::time_for(std::size_t bytes, const link_options& way) noexcept {
+    return way.bytes_per_second != 0 ? static_cast<std::int64_t>(bytes * 1'000'000'000 / way.bytes_per_second) : 0;
+}
+
 /// To the other end.
 void network::send(socket& from, packet what) {
     if (socket* to = find(from.peer)) enqueue(*to, std::move(what), link(from).latency.count());
 }
 
+/// What somebody says at the other end who knows nothing of the connection, to something that is sent now.
+void network::answer_with_reset(socket& s) {
+    const std::int64_t latency_ns = link(s).latency.count();
+    enqueue(s, {packet::kind::reset, {}}, saturating_add(latency_ns, latency_ns));
+}
+
 /// It arrives behind what is under way to this socket already.
 void network::enqueue(socket& to, packet what, std::int64_t latency_ns) {
     const link_options& way = link(to);
-    auto jitter = static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(way.jitter.count(), 0, std::numeric_limits<std::uint32_t>::max() - 1));
-    std::int64_t delay_ns = latency_ns + sim_.draw(jitter + 1);
-    std::int64_t arrival_ns = std::max(belay::detail::saturating_add(sim_.clock().now_ns, delay_ns), to.last_arrival_ns);
-    if (way.bytes_per_second != 0)
-        arrival_ns += static_cast<std::int64_t>(what.bytes.size() * 1'000'000'000 / way.bytes_per_second);
+    const std::int64_t delay_ns = saturating_add(latency_ns, drawn(way.jitter));
+    std::int64_t arrival_ns = std::max(saturating_add(sim_.clock().now_ns, delay_ns), to.last_arrival_ns);
+    arrival_ns = saturating_add(arrival_ns, time_for(what.bytes.size(), way));
     to.last_arrival_ns = arrival_ns;
     to.bytes_arriving += what.bytes.size();
     to.arriving.push_back(std::move(what));

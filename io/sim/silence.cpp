@@ -28,7 +28,7 @@ network::result network::write_to_nobody(socket& s, std::size_t bytes) {
 /// After the restart somebody answers, see restart().
 void network::wait_for_answer(socket& s, std::size_t bytes) {
     if (s.unanswered == 0)
-        at(saturating_add(sim_.clock().now_ns, patience_ns), "gives up", [this, fd = s.fd] {
+        at(after(std::chrono::nanoseconds{patience_ns}), "gives up", [this, fd = s.fd] {
             if (socket* self = find(fd); self != nullptr && self->unanswered != 0) give_up(*self);
         });
     s.unanswered += bytes;
@@ -86,7 +86,7 @@ void network::ask(int fd, int asked) {
         if (asked >= option(*s, IPPROTO_TCP, TCP_KEEPCNT, 9)) return give_up(*s);
         return again(saturating_add(now_ns, option(*s, IPPROTO_TCP, TCP_KEEPINTVL, 75) * second_ns), asked + 1);
     } else if (wanted && is_forgotten(*s)) {
-        enqueue(*s, {packet::kind::reset, {}}, 2 * link(*s).latency.count());
+        answer_with_reset(*s);
     }
     s->watched = false;
 }

@@ -2,9 +2,12 @@
 #include <belay/io/sim_network.hpp>
 
 #include <belay/io/error.hpp>
+#include <belay/io/file.hpp>
 #include <belay/io/signal_set.hpp>
+#include <belay/io/sim_files.hpp>
 #include <belay/io/tcp_listener.hpp>
 #include <belay/io/tcp_stream.hpp>
+#include <belay/io/udp_socket.hpp>
 #include <belay/runtime/simulation.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/timeout.hpp>
@@ -15,7 +18,10 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <numeric>
 #include <set>
@@ -366,6 +372,73 @@ BELAY_TEST_SIM(SimNetwork, DescriptorsOfTheSystemAreTriedBeforeEachStep, .seeds 
     };
     auto [signal, raised] = co_await when_all(hangup.next(), raise_it());
     EXPECT_EQ(signal.number, SIGUSR1);
+}
+
+/// The longest of the times that a byte, a datagram and a write to a file take in 100 runs.
+std::array<std::chrono::nanoseconds, 3> longest(std::chrono::nanoseconds jitter) {
+    std::array<std::chrono::nanoseconds, 3> most{};
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        simulation sim{{.seed = seed}};
+        sim_files::of(sim).set_disk({.jitter = jitter});
+        sim.block_on([&]() -> task<> {
+            auto [client, server] = co_await connection();
+            auto to = udp_socket::bind("10.0.0.1:53");
+            auto f = co_await file::open("/tmp/f", {.write = true, .create = true});
+            sim_network::of(sim).set_link({.jitter = jitter});
+            auto began = sim.elapsed();
+            auto note = [&](std::chrono::nanoseconds& at) {
+                at = std::max(at, sim.elapsed() - began);
+                began = sim.elapsed();
+            };
+            std::array<std::byte, 1> byte;
+            co_await client.write_all("x");
+            co_await server.read_exact(byte);
+            note(most[0]);
+            co_await to.send_to("x", to.local());
+            co_await to.receive(byte);
+            note(most[1]);
+            co_await f.write_all_at(0, "x");
+            note(most[2]);
+        });
+    }
+    return most;
+}
+
+TEST(SimNetwork, JitterIsAsLongAsATestSays) {
+    for (auto jitter : {std::chrono::nanoseconds{60s}, std::chrono::nanoseconds{24h}}) {
+        for (auto most : longest(jitter)) {
+            EXPECT_GT(most, jitter / 10 * 9);
+            EXPECT_LT(most, jitter + 1ms);
+        }
+    }
+}
+
+BELAY_TEST_SIM(SimNetwork, WhatTakesForEverDoesNotComeEarly, .seeds = 5) {
+    auto& net = sim_network::of(sim);
+    auto [client, server] = co_await connection();
+    auto forever = std::chrono::nanoseconds::max();
+    net.set_link({.latency = forever, .jitter = forever, .bytes_per_second = 1});
+    std::array<std::byte, 4> buffer;
+    co_await client.write_all("abcd");
+    co_await server.write_all("abcd");
+    EXPECT_FALSE(co_await try_timeout(24h, server.read_exact(buffer)));
+    auto listener = tcp_listener::bind("10.0.0.1:90");
+    EXPECT_FALSE(co_await try_timeout(24h, tcp_stream::connect(endpoint::parse("10.0.0.1:90"))));
+    server.close();
+    co_await client.write_some("x");
+    EXPECT_FALSE(co_await try_timeout(24h, client.read_exact(buffer)));
+}
+
+TEST(SimNetwork, TimesThatAreLessThanNothingAreRefused) {
+    simulation sim;
+    auto& net = sim_network::of(sim);
+    EXPECT_THROW(net.set_link({.latency = -1ns}), std::invalid_argument);
+    EXPECT_THROW(net.set_link({.jitter = -1ns}), std::invalid_argument);
+    EXPECT_THROW(net.set_link("10.0.0.1", "10.0.0.2", {.jitter = -1ns}), std::invalid_argument);
+    auto& files = sim_files::of(sim);
+    EXPECT_THROW(files.set_disk({.latency = -1ns}), std::invalid_argument);
+    EXPECT_THROW(files.set_disk({.jitter = -1ns}), std::invalid_argument);
+    EXPECT_THROW(files.add_disk("/db", {.latency = -1ns}), std::invalid_argument);
 }
 
 TEST(SimNetwork, ASocketThatOutlivesItsSimulationIsHarmless) {
