@@ -16,18 +16,6 @@ namespace {
 
 constexpr std::size_t largest_file = std::size_t{1} << 30;  // in memory: what is larger is a mistake, or not for a simulation
 
-/// Whether there can be a name like this: 0, or -errno.
-int directory_for(const disk& on, std::string_view given, const std::string& path) {
-    if (given.empty()) return -ENOENT;
-    if (find_in(on.now, path) != nullptr) return 0;
-    const std::string parent = parent_of(path);
-    if (const inode* directory = find_in(on.now, parent)) return directory->is_directory ? 0 : -ENOTDIR;
-    // A file further up is told, as the kernel does, which comes from above.
-    for (std::string up = parent; up != "/"; up = parent_of(up))
-        if (const inode* above = find_in(on.now, up)) return above->is_directory ? -ENOENT : -ENOTDIR;
-    return -ENOENT;
-}
-
 bool readable(int flags) noexcept { return (flags & O_ACCMODE) != O_WRONLY; }
 bool writable(int flags) noexcept { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -49,7 +37,7 @@ int disks::open(std::string_view given, int flags) noexcept {
     if (int error = scripted_error(file_call::open)) return error;
     if (on.crashed) return -EIO;
     if (network_.injected(faults.no_descriptor)) return -EMFILE;
-    if (int error = directory_for(on, given, path)) return error;
+    if (int error = walk(given)) return error;
     inode* found = find_in(on.now, path);
     if (found == nullptr) {
         if ((flags & O_CREAT) == 0) return -ENOENT;
@@ -118,13 +106,15 @@ int disks::rename(std::string_view from, std::string_view to) noexcept {
     if (int error = scripted_error(file_call::rename)) return error;
     if (&on != &disk_of(after)) return -EXDEV;
     if (on.crashed) return -EIO;
-    if (int error = directory_for(on, from, before)) return error;
+    if (int error = walk(from)) return error;
     const inode* moved = find_in(on.now, before);
     if (moved == nullptr) return -ENOENT;
     if (moved->is_directory) return -EINVAL;  // what is below it would have to move, too: not simulated
-    if (int error = directory_for(on, to, after)) return error;
+    if (from.ends_with('/')) return -ENOTDIR;
+    if (int error = walk(to)) return error;
     const inode* replaced = find_in(on.now, after);
     if (replaced != nullptr && replaced->is_directory) return -EISDIR;
+    if (to.ends_with('/')) return -ENOTDIR;
     if (before != after) on.make({.gone = before, .path = after, .node = on.now[before]});
     return 0;
 }
@@ -134,10 +124,11 @@ int disks::remove(std::string_view path) noexcept {
     disk& on = disk_of(where);
     if (int error = scripted_error(file_call::remove)) return error;
     if (on.crashed) return -EIO;
-    if (int error = directory_for(on, path, where)) return error;
+    if (int error = walk(path)) return error;
     const inode* found = find_in(on.now, where);
     if (found == nullptr) return -ENOENT;
     if (found->is_directory) return -EISDIR;
+    if (path.ends_with('/')) return -ENOTDIR;
     on.make({.gone = where});
     return 0;
 }
@@ -147,7 +138,7 @@ int disks::create_directory(std::string_view path) noexcept {
     disk& on = disk_of(where);
     if (int error = scripted_error(file_call::create_directory)) return error;
     if (on.crashed) return -EIO;
-    if (int error = directory_for(on, path, where)) return error;
+    if (int error = walk(path)) return error;
     if (find_in(on.now, where) != nullptr) return -EEXIST;
     on.make({.path = where, .node = make_directory()});
     return 0;
@@ -157,7 +148,7 @@ int disks::make_socket(std::string_view path, int fd) noexcept {
     const std::string where = normal(path);
     disk& on = disk_of(where);
     if (on.crashed) return -EIO;
-    if (int error = directory_for(on, path, where)) return error;
+    if (int error = walk(path)) return error;
     if (find_in(on.now, where) != nullptr) return -EADDRINUSE;
     on.make({.path = where, .node = std::make_shared<inode>()});
     on.now[where]->socket = fd;
@@ -169,6 +160,7 @@ int disks::sync_directory(std::string_view path) noexcept {
     disk& on = disk_of(where);
     if (int error = scripted_error(file_call::sync_directory)) return error;
     if (on.crashed) return -EIO;
+    if (int error = walk(path)) return error;
     const inode* found = find_in(on.now, where);
     if (found == nullptr || !found->is_directory) return found == nullptr ? -ENOENT : -ENOTDIR;
     if (network_.injected(faults.sync_error)) return -EIO;

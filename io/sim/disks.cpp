@@ -3,12 +3,16 @@
 #include <belay/io/sim/network.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 namespace belay::io::sim {
 namespace {
 
 constexpr std::size_t sector = 512;
+constexpr std::size_t longest_name = 255;  // as in Linux
+constexpr std::size_t longest_path = 4096;  // with its zero
 
 bool is_below(std::string_view path, std::string_view directory) {
     if (directory == "/" || path == directory) return true;
@@ -87,11 +91,23 @@ disks::disks(network& net, belay::detail::simulator& sim) : network_{net}, sim_{
 void disks::add(std::string_view path, const disk_options& options) {
     check_delay("disk_options::latency", options.latency);
     check_delay("disk_options::jitter", options.jitter);
+    disk_options checked = options;
+    checked.host = host_of(options.host);
     auto [added, is_new] = disks_.try_emplace(normal(path));
     disk& fresh = added->second;
-    fresh.options = options;
+    fresh.options = std::move(checked);
     if (!is_new) return;
     fresh.now[added->first] = fresh.durable[added->first] = make_directory();
+    for (auto& [where, on] : disks_) make_way_to(where);
+}
+
+/// A disk can be got at, although it may be on another one.
+void disks::make_way_to(const std::string& path) {
+    for (std::string up = path; up != "/";) {
+        up = parent_of(up);
+        disk& on = disk_of(up);
+        if (find_in(on.now, up) == nullptr) on.now[up] = on.durable[up] = make_directory();
+    }
 }
 
 disk& disks::disk_of(std::string_view path) {
@@ -109,6 +125,23 @@ const inode* disks::find(std::string_view path) const {
     const std::string where = normal(path);
     auto on = std::ranges::find_if(disks_, [&](const auto& entry) { return is_below(where, entry.first); });
     return find_in(on->second.now, where);
+}
+
+/// What the kernel finds on its way to the last part of a path, which need not be there: 0, or -errno.
+int disks::walk(std::string_view path) const {
+    if (path.empty()) return -ENOENT;
+    if (path.size() >= longest_path) return -ENAMETOOLONG;
+    std::string at = "/";
+    for (std::size_t begin = 0, end = 0; begin < path.size(); begin = end + 1) {
+        end = std::min(path.find('/', begin), path.size());
+        const std::string_view part = path.substr(begin, end - begin);
+        if (part.empty()) continue;
+        const inode* directory = find(at);
+        if (directory == nullptr || !directory->is_directory) return directory == nullptr ? -ENOENT : -ENOTDIR;
+        if (part.size() > longest_name) return -ENAMETOOLONG;
+        at = normal((at += '/') += part);
+    }
+    return 0;
 }
 
 void disks::put(std::string_view path, std::string contents) {

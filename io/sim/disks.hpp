@@ -117,6 +117,8 @@ public:
 private:
     int scripted_error(file_call call);
     disk& disk_of(std::string_view path);
+    void make_way_to(const std::string& path);
+    [[nodiscard]] int walk(std::string_view path) const;
     void transfer(std::uint64_t number);
     std::int32_t read(const open_file& from, const io_operation& op);
     std::int32_t write(const open_file& to, const io_operation& op);

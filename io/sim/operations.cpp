@@ -76,8 +76,10 @@ void network::submit(io_operation& op) noexcept {
     if (auto& errors = scripted[request.opcode]; !errors.empty()) {
         int error = errors.front();
         errors.pop_front();
-        // An interrupted connect goes on by itself.
-        if (error == EINTR && request.opcode == io_opcode::connect && !is_file) static_cast<void>(begin_connect(op, *s));
+        if ((error == EINTR || error == EINPROGRESS) && request.opcode == io_opcode::connect && !is_file) {
+            // Such a connect goes on by itself, and tells SO_ERROR how it ends.
+            if (auto ended = begin_connect(op, *s); ended && s->is == socket::state::fresh) s->error = -*ended;
+        }
         return port.finish_later(op, -error);
     }
     if (is_file) return files.submit(op);

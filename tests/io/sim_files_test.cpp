@@ -12,8 +12,11 @@
 #include <belay/tests/kit/everywhere.hpp>
 #include <belay/tests/kit/gtest.hpp>
 
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <set>
 #include <span>
 #include <string>
@@ -87,6 +90,49 @@ BELAY_TEST_SIM(SimFiles, TakeTimeAndRoom, .seeds = 5) {
     co_await f.write_all_at(0, std::string(600, 'z'));  // needs none
     EXPECT_EQ(co_await error_of(f.resize(601)), ENOSPC);
     EXPECT_EQ(co_await error_of(rename_file("/slow/f", "/tmp/f")), EXDEV);
+}
+
+/// In a directory of its own.
+task<> odd_paths(std::string in) {
+    auto again = [&]() -> task<> { co_await write(in + "/f", "text", false); };
+    co_await again();
+    co_await create_directory(in + "/d/");
+    EXPECT_EQ(co_await error_of(file::open(in + "/f/.")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(file::open(in + "/f/../f")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(file::open(in + "/none/../f")), ENOENT);
+    EXPECT_EQ(co_await error_of(file::open(in + "/d/../f")), 0);
+    EXPECT_EQ(co_await error_of(file::open(in + "/d/./../d//../f")), 0);
+    EXPECT_EQ(co_await error_of(file::open(in + "/f/x/y")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(create_directory(in + "/f/x")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(create_directory(in + "/none/x")), ENOENT);
+    EXPECT_EQ(co_await error_of(sync_directory(in + "/f")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(sync_directory(in + "/f/../d")), ENOTDIR);
+    const file_options made{.write = true, .create = true};
+    EXPECT_EQ(co_await error_of(file::open(in + '/' + std::string(255, 'x'), made)), 0);
+    EXPECT_EQ(co_await error_of(file::open(in + '/' + std::string(256, 'x'), made)), ENAMETOOLONG);
+    EXPECT_EQ(co_await error_of(create_directory(in + '/' + std::string(256, 'x') + "/y")), ENAMETOOLONG);
+    std::string deep = in;
+    while (deep.size() < 4'096) deep += "/.";
+    EXPECT_EQ(co_await error_of(file::open(deep)), ENAMETOOLONG);
+    EXPECT_EQ(co_await error_of(remove_file(in + "/f/")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(rename_file(in + "/f", in + "/g/")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(rename_file(in + "/f/", in + "/g")), ENOTDIR);
+    EXPECT_EQ(co_await error_of(rename_file(in + "/f", in + "/d")), EISDIR);
+    EXPECT_EQ(co_await error_of(rename_file(in + "/f", in + "/f")), 0);
+    EXPECT_EQ(co_await error_of(rename_file(in + "/f", in + "/d/g")), 0);
+    EXPECT_EQ(co_await error_of(remove_file(in + "/d/../d/g")), 0);
+}
+BELAY_TEST(SimFiles, OddPathsInReality) {
+    const std::string directory = std::filesystem::temp_directory_path() / ("belay_sim_files_" + std::to_string(::getpid()));
+    std::filesystem::create_directory(directory);
+    co_await odd_paths(directory);
+    std::filesystem::remove_all(directory);
+}
+BELAY_TEST_SIM(SimFiles, OddPaths, .seeds = 3) { co_await odd_paths("/tmp"); }
+BELAY_TEST_SIM(SimFiles, OddPathsOfADiskBelowNoDirectory, .seeds = 3) {
+    sim_files::of(sim).add_disk("/a/b", {});
+    co_await odd_paths("/a/b");
+    EXPECT_EQ(co_await error_of(file::open("/a/b/../b/../../tmp")), 0);
 }
 
 BELAY_TEST_SIM(SimFiles, SayWhatTheKernelSaysOfOddPathsAndSizes, .seeds = 3) {

@@ -340,6 +340,35 @@ BELAY_TEST_SIM(SimNetwork, WhatATestAsksForFails, .seeds = 5) {
         EIO);
 }
 
+BELAY_TEST_SIM(SimNetwork, AnInterruptedConnectMayBeRefused, .seeds = 5) {
+    auto& net = sim_network::of(sim);
+    auto listener = tcp_listener::bind("10.0.0.1:80");
+    net.set_faults({.refused = 1});
+    net.fail_next(io_opcode::connect, EINTR);
+    EXPECT_EQ(co_await error_of(tcp_stream::connect(endpoint::parse("10.0.0.1:80"))), ECONNREFUSED);
+    net.fail_next(io_opcode::connect, EINTR);
+    net.crash("127.0.0.1");
+    EXPECT_EQ(co_await error_of(tcp_stream::connect(endpoint::parse("10.0.0.1:80"))), ENETDOWN);
+}
+
+TEST(SimNetwork, HostsAreAddressesOfOneMachine) {
+    simulation sim;
+    auto& net = sim_network::of(sim);
+    for (const char* wrong : {"", "host", "10.0.0.1:80", "0.0.0.0", "::", "unix:/x", "@x"}) {
+        EXPECT_THROW(net.crash(wrong), std::invalid_argument) << wrong;
+        EXPECT_THROW(net.connect_from(wrong), std::invalid_argument) << wrong;
+        EXPECT_THROW(sim_files::of(sim).add_disk("/db", {.host = wrong}), std::invalid_argument) << wrong;
+    }
+    sim_files::of(sim).add_disk("/db", {.host = "0:0:0:0:0:0:0:1"});
+    sim_files::of(sim).add_disk("/mapped", {.host = "::ffff:10.0.0.1"});
+    net.crash("::1");
+    net.crash("10.0.0.1");
+    sim.block_on([]() -> task<> {
+        EXPECT_EQ(co_await error_of(file::open("/db/f", {.write = true, .create = true})), EIO) << "it crashed with its host";
+        EXPECT_EQ(co_await error_of(file::open("/mapped/f", {.write = true, .create = true})), EIO);
+    });
+}
+
 TEST(SimNetwork, FaultsComeBySeedAndAreMadeSimple) {
     auto unprepared = [](simulation& sim) -> task<> {
         sim_network::of(sim).set_faults({.reset = 30});
