@@ -8,9 +8,9 @@
 //     files.restart("/db");
 //
 // Inside a simulation every file that io::file opens is one of these; other functions (std::ifstream) see the machine's own. A path
-// without a leading slash begins at "/". There are "/" and "/tmp", what leads to a disk, and what create_directory() makes; who makes a
-// file needs its directory. There are no links, no permissions, and no files of more than a GiB (EFBIG). A directory cannot be renamed
-// (EINVAL), and its size is 0. A Unix socket that is bound to a path is there, too.
+// without a leading slash begins at "/". There are "/" and "/tmp", what leads to a disk, and what create_directory() makes; who
+// makes a file needs its directory. There are no links, no permissions, and no files of more than a GiB (EFBIG). A directory cannot
+// be renamed (EINVAL), and its size is 0. A Unix socket that is bound to a path is there, too.
 #pragma once
 
 #include <chrono>
@@ -68,8 +68,8 @@ public:
     void set_faults(const file_fault_options& faults) noexcept;
     /// Of the disk "/", on which everything is that is not below another disk.
     void set_disk(const disk_options& options);
-    /// A disk of its own, with a directory at its root that is there after each crash. As set_disk(), throws std::invalid_argument for a
-    /// time that is negative and a host that is no address of one machine.
+    /// A disk of its own, with a directory at its root that is there after each crash. Throws std::invalid_argument, as set_disk() does,
+    /// for a time that is negative and a host that is no address of one machine.
     void add_disk(std::string_view path, const disk_options& options);
     /// The next such call, of whatever file, ends with this error and does nothing; but a sync that fails is as with sync_error. Several
     /// calls line up.

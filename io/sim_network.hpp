@@ -6,17 +6,18 @@
 //     net.set_link({.latency = 5ms, .jitter = 2ms});
 //     sim.block_on(program());                    // tcp_listener, tcp_stream and so on, unchanged
 //
-// Inside a simulation every socket, and what make_pipe() makes, is of this network: the operating system sees none of them. (Its own
-// descriptors, or what a signal_set has, are tried before each step and never waited for.) An address is a host: any address may
-// be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the host that
-// connect_from() names. A socket that is bound to all addresses is of no host: it does not crash, and datagrams come from it as from
-// who connects, so bind a server to the address of its machine. 0.0.0.0 as a destination is the machine that it comes from. Links have
-// two ends and are alike in both directions. Pipes, pairs and Unix sockets are of no link, so they are neither slow nor cut nor reset. The
-// path of a Unix socket is a name on a disk of sim_files: its directory must be there, and it stays when the listener has gone, until
-// remove_file().
+// Inside a simulation every socket, and what make_pipe() makes, is of this network: the operating system sees none of them. (Its
+// own descriptors, or what a signal_set has, are tried before each step and never waited for.) An address is a host: any address
+// may be bound, "10.0.0.1:80" and "10.0.0.2:80" are two machines, and whoever connects does so from 127.0.0.1 (::1), or from the
+// host that connect_from() names. A socket that is bound to all addresses is of no host: it does not crash, and datagrams come from
+// it as from who connects, so bind a server to the address of its machine. 0.0.0.0 as a destination is the machine that it comes
+// from. Links have two ends and are alike in both directions. Pipes, pairs and Unix sockets are of no link, so they are neither
+// slow nor cut nor reset. The path of a Unix socket is a name on a disk of sim_files: its directory must be there, and it stays
+// when the listener has gone, until remove_file().
 //
 // Who may bind what, and which listener is found, is as in Linux, and so are the errors. What is not:
-// - UDP sockets of IPv6 know IPv6 alone. A broadcast, for which 255.255.255.255 is the only address, gets to one of those who could have it.
+// - UDP sockets of IPv6 know IPv6 alone. A broadcast, for which 255.255.255.255 is the only address, gets to one of those who could
+//   have it.
 // - listen_options::reuse_address counts as set, and no port needs a permission.
 // - A connection that both ends have shut down still says who its peer is.
 // - A partition breaks no connection, however long it lasts, unless keep-alive is on: what is sent waits.
@@ -51,8 +52,7 @@ struct link_options {
 /// What goes wrong by the seed: one operation in so many. 0: none. Each is a choice of the schedule, so one that is not needed for a failure
 /// is left out when the run is made simpler.
 struct fault_options {
-    std::uint32_t short_transfer =
-        4;  ///< a read or write that moves less than it could; no write to a pipe of at most 4096 bytes
+    std::uint32_t short_transfer = 4;  ///< a read or write that moves less than it could; not what a pipe takes whole (PIPE_BUF)
     std::uint32_t reset = 0;  ///< a read or write that finds the connection reset
     std::uint32_t refused = 0;  ///< a connect that finds nobody who listens
     std::uint32_t aborted = 0;  ///< an accept that finds the connection gone (ECONNABORTED)
@@ -61,8 +61,8 @@ struct fault_options {
     std::uint32_t duplicated = 0;  ///< a datagram that arrives twice; by a link's jitter they overtake each other, too
 };
 
-/// Belongs to its simulation, and is used on its thread: before block_on(), inside its tasks, or in on_step. Hosts are addresses as
-/// endpoint::address() writes them. Throws std::invalid_argument for what is none; 0.0.0.0 is none.
+/// Belongs to its simulation, and is used on its thread: before block_on(), inside its tasks, or in on_step. Hosts are addresses, in any
+/// form that endpoint::parse() reads. Throws std::invalid_argument for what is none, or is that of no one machine (0.0.0.0).
 class sim_network {
 public:
     static sim_network& of(simulation& sim);
@@ -87,10 +87,10 @@ public:
     void heal(std::string_view host, std::string_view other);
     /// All connections of the host end with ECONNRESET, at both ends.
     void reset_connections(std::string_view host);
-    /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do with its sockets fails, with
-    /// ENETDOWN (an accept with EINVAL); they are its program's last breath, so stop their scope. Who sends to it has no answer, as behind
-    /// a partition, and ETIMEDOUT after 924 s. Who only waits for it waits for ever, unless tcp_stream::set_keep_alive() ends that
-    /// (ETIMEDOUT; ECONNRESET once the host is there again).
+    /// The machine is gone without a word, and its disks (see sim_files) with it. What its tasks still do with its sockets fails,
+    /// with ENETDOWN (an accept with EINVAL); they are its program's last breath, so stop their scope. Who sends to it has no
+    /// answer, as behind a partition, and ETIMEDOUT after 924 s. Who only waits for it waits for ever, unless
+    /// tcp_stream::set_keep_alive() ends that (ETIMEDOUT; ECONNRESET once the host is there again).
     void crash(std::string_view host);
     /// It is there again, with no connection and nobody who listens: that is its program's affair. Who has sent to it what it had not
     /// got before it crashed is reset.

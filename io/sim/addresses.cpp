@@ -27,10 +27,14 @@ bool is_path(const endpoint& e) { return e.is_unix() && !e.address().empty() && 
 std::string host_of(std::string_view text) {
     std::string copy{text};
     const bool v6 = copy.find(':') != copy.npos;
-    const endpoint found = unmapped(endpoint::parse((v6 ? '[' + copy + "]:1" : copy + ":1")));
-    if (found.is_unix() || network::any_address(found))
-        throw std::invalid_argument("belay: a simulated host has an address like 10.0.0.1, and not '" + copy + '\'');
-    return found.address();
+    try {
+        const endpoint found = unmapped(endpoint::parse(v6 ? '[' + copy + "]:1" : copy + ":1"));
+        if (!found.is_unix() && !network::any_address(found)) return found.address();
+    } catch (const std::invalid_argument&) {
+        // its text would tell of a port
+    }
+    throw std::invalid_argument("belay: a simulated host is the address of one machine, like 10.0.0.1 or 2001:db8::1, and not '" +
+                                copy + '\'');
 }
 
 endpoint network::with_port(const endpoint& where, std::uint16_t port) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 
 namespace belay::io::sim {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using belay::detail::saturating_add;
 
 constexpr std::int64_t second_ns = 1'000'000'000;
-constexpr std::int64_t patience_ns = 924 * second_ns;  // for an answer to what was sent; Linux's tcp_retries2
+constexpr std::chrono::seconds patience{924};  // for an answer to what was sent; Linux's tcp_retries2
 
 }  // namespace
 
@@ -28,7 +29,7 @@ network::result network::write_to_nobody(socket& s, std::size_t bytes) {
 /// After the restart somebody answers, see restart().
 void network::wait_for_answer(socket& s, std::size_t bytes) {
     if (s.unanswered == 0)
-        at(after(std::chrono::nanoseconds{patience_ns}), "gives up", [this, fd = s.fd] {
+        at(after(patience), "gives up", [this, fd = s.fd] {
             if (socket* self = find(fd); self != nullptr && self->unanswered != 0) give_up(*self);
         });
     s.unanswered += bytes;
@@ -42,16 +43,16 @@ void network::give_up(socket& s) {
 }
 
 // ---- keep-alive ------------------------------------------------------------------------------------------------
-// A kernel asks an idle peer again and again. Here the questions that are answered are left out, or no simulation would ever come to rest: they begin
-// once the other end is silent, at the time at which the next one would have been.
+// A kernel asks an idle peer again and again. Here the questions that are answered are left out, or no simulation would ever come to
+// rest: they begin once the other end is silent, at the time at which the next one would have come.
 
-/// The other end does not know of the connection, and would say so. Who has had its end has nothing to ask.
+/// The other end does not know of the connection any more, and would say so.
 bool network::is_forgotten(const socket& s) {
     const socket* other = find(s.peer);
     return other == nullptr || other->dead || other->reset;
 }
 
-/// Something may have made the other end silent.
+/// Something may have made the other end silent. Who has had its end has nothing to ask.
 void network::watch(socket& s) {
     if (s.watched || s.closed || s.dead || s.reset || s.end_arrived || s.datagrams || s.is_local()) return;
     if (s.is != socket::state::connected || option(s, SOL_SOCKET, SO_KEEPALIVE) == 0) return;
@@ -78,7 +79,7 @@ void network::ask(int fd, int asked) {
     if (wanted && (silent || is_forgotten(*s)) && now_ns < first_ns) return again(first_ns, 0);
     if (wanted && silent && is_answer_due(*s)) {
         // What was sent is repeated instead, for much longer.
-        at(saturating_add(s->heard_ns, patience_ns), "gives up", [this, fd, heard_ns = s->heard_ns] {
+        at(after(patience), "gives up", [this, fd, heard_ns = s->heard_ns] {
             socket* self = find(fd);
             if (self != nullptr && !self->dead && self->heard_ns == heard_ns && is_silent(*self)) give_up(*self);
         });
