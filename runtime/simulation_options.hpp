@@ -32,7 +32,9 @@ struct simulation_options {
     unsigned workers = 2;
     interleaving how = interleaving::mixed;
     unsigned pct_depth = 3;  ///< priorities change at one step less than this; at least 1
-    std::size_t expected_steps = 200;  ///< among how many steps pct spreads its changes
+    /// Among how many steps pct spreads its changes. A longer run has one more each 1,000 steps, so that whoever polls does not keep the
+    /// others away for ever.
+    std::size_t expected_steps = 200;
     /// A program that takes more is ended, with an error. Polls, timers, functions of pools and events of the network count.
     std::size_t max_steps = 100'000;
     /// How long each step takes in the simulation's time, so that loops until a deadline end. 0: no time passes while something is ready.

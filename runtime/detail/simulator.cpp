@@ -22,7 +22,10 @@ namespace {
 constexpr std::int64_t beginning_ns = 1'000'000'000'000;  // not 0: what was long ago has a time too
 constexpr int longest_run = 64;  // steps of one task in a row, when nothing interferes: others must not starve
 constexpr std::size_t shutdown_steps = 10'000'000;
-constexpr std::uint64_t lowest_of_new = 1U << 16U;  // a priority that was taken away is below
+constexpr std::uint64_t lowest_of_new = std::uint64_t{1} << 32U;  // a priority that was taken away is below
+// pct spreads its changes over the steps that are expected. From there on one more each so many steps: else a task that polls, and so is
+// always ready, would keep the others away for ever.
+constexpr std::size_t change_each = 1'000;
 
 void check(const simulation_options& o) {
     if (o.workers == 0 || o.workers > max_workers)
@@ -47,6 +50,8 @@ simulator::simulator(const simulation_options& options)
     auto among = static_cast<std::uint32_t>(std::clamp<std::size_t>(options_.expected_steps, 1, 1U << 30U));
     for (unsigned i = 1; i < options_.pct_depth; ++i) changes_.push_back(1 + choosing_.below(among));
     std::ranges::sort(changes_, std::greater<>{});
+    next_change_ = options_.expected_steps + change_each;
+    lowest_ = lowest_of_new;
 }
 
 simulator::~simulator() = default;
@@ -213,7 +218,11 @@ std::size_t simulator::usual() const noexcept {
 std::size_t simulator::proposal() {
     if (options_.how == interleaving::calm) return usual();
     if (!by_priority_) return choosing_.below(static_cast<std::uint32_t>(ready_.size()));
-    for (; !changes_.empty() && changes_.back() <= steps_; changes_.pop_back()) priority_of(highest()) = changes_.size();
+    for (; !changes_.empty() && changes_.back() <= steps_; changes_.pop_back()) priority_of(highest()) = --lowest_;
+    if (next_change_ <= steps_) {
+        next_change_ = steps_ + change_each;
+        priority_of(highest()) = --lowest_;
+    }
     return highest();
 }
 

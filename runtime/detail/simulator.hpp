@@ -146,6 +146,8 @@ private:
     bool by_priority_;
     int budget_;
     std::vector<std::size_t> changes_;  // steps at which the one that runs loses its priority, descending
+    std::size_t next_change_ = 0;  // after those
+    std::uint64_t lowest_ = 0;  // the priority of the one that has lost it last
     std::vector<std::uint64_t> priorities_;  // of tasks, by the number that they were seen with
     std::size_t tasks_seen_ = 0;
     std::deque<item> ready_;  // in the order in which they became so
