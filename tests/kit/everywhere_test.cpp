@@ -16,7 +16,6 @@
 #include <belay/sync/semaphore.hpp>
 #include <belay/tests/kit/gtest.hpp>
 #include <belay/tests/kit/ledger.hpp>
-#include <belay/tests/kit/memory_slope.hpp>
 #include <belay/tests/kit/stress.hpp>
 
 #include <array>
@@ -239,24 +238,7 @@ TEST(Ledger, ComplainsOfWhatIsLostDoubledOrLeaked) {
     EXPECT_EQ(book.complaint(), "") << "what was never sent may go";
 }
 
-// ---- memory and stress -------------------------------------------------------------------------------------------
-
-TEST(MemorySlope, SeesGrowthAndNothingElse) {
-    memory_slope steady;
-    memory_slope growing;
-    std::vector<std::unique_ptr<char[]>> kept;
-    for (int i = 0; i < 30; ++i) {
-        std::vector<char> passing(100'000);
-        steady.sample();
-    }
-    for (int i = 0; i < 30; ++i) {
-        kept.push_back(std::make_unique<char[]>(10'000));
-        growing.sample();
-    }
-    EXPECT_LT(steady.bytes_per_sample(), 1'000);
-    EXPECT_GT(growing.bytes_per_sample(), 9'000);
-    EXPECT_EQ(memory_slope{}.bytes_per_sample(), 0);
-}
+// ---- stress -------------------------------------------------------------------------------------------------------
 
 BELAY_TEST(Stress, RunsEachTaskSoManyTimes) {
     std::atomic<std::size_t> calls{0};

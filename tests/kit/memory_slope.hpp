@@ -16,7 +16,8 @@ namespace belay::kit {
 /// Not thread-safe.
 class memory_slope {
 public:
-    /// Notes how many bytes the process has from the allocator and belay's pools now.
+    /// Notes how many bytes the process has from the allocator and belay's pools now. The first one throws std::runtime_error if malloc is
+    /// neither the C library's nor a sanitizer's (jemalloc, say): those cannot be asked, and each slope would be 0.
     void sample();
     /// The median of the slopes between all pairs of samples (Theil 1950, Sen 1968), without the first third, in which caches fill: a few
     /// samples that are far off do not count. O(samples²).
