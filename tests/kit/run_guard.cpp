@@ -33,14 +33,17 @@ void tell() {
     static_cast<void>(!::write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
 }
 
+/// Unless their flags say otherwise. Then they call back, too.
+bool reported_by_sanitizers(int signal) noexcept { return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE; }
+
+}  // namespace
+
 bool debugger_attached() {
     std::ifstream status{"/proc/self/status"};
     for (std::string line; std::getline(status, line);)
         if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != std::string::npos;
     return false;
 }
-
-}  // namespace
 
 run_guard::run_guard(std::chrono::seconds step_limit) {
     check(step_limit);
@@ -52,10 +55,14 @@ run_guard::run_guard(std::chrono::seconds step_limit) {
         ::sigaltstack(&stack, nullptr);
     }
     struct sigaction own{};
-    own.sa_handler = [](int) { tell(); };
-    own.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
+    own.sa_sigaction = [](int signal, siginfo_t* info, void*) {
+        tell();
+        bool was_sent = info->si_code <= 0;  // by raise(), abort(), kill()
+        if (was_sent || signal == SIGTRAP) ::raise(signal);
+    };
+    own.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK | SA_SIGINFO;
     for (std::size_t i = 0; i < signals.size(); ++i) {
-        bool theirs = signals[i] == SIGSEGV && __sanitizer_set_death_callback != nullptr;
+        bool theirs = __sanitizer_set_death_callback != nullptr && reported_by_sanitizers(signals[i]);
         ::sigaction(signals[i], theirs ? nullptr : &own, &before_[i]);
     }
     if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&tell);

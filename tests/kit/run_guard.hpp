@@ -13,6 +13,9 @@
 
 namespace belay::kit::detail {
 
+/// Then nothing is ended because it takes long: somebody looks at it.
+bool debugger_attached();
+
 /// One at a time, around runs on this thread. While it exists, an assertion, a panic, a misuse, a fault, or a sanitizer's report is
 /// followed by the seed and the place of the run that it ended. So is a step that takes longer than the limit: then the process is
 /// ended, unless a debugger is attached.
@@ -32,9 +35,9 @@ public:
 
 private:
     void watch(std::chrono::seconds limit);
-    /// abort() raises its signal again, and a fault happens again; then it ends the process.
-    static constexpr std::array<int, 3> signals{SIGABRT, SIGSEGV, SIGBUS};
-    std::array<struct sigaction, 3> before_{};
+    /// A fault happens again, and what does not is raised again; then it ends the process. Not SIGSYS, by which the guard sees system calls.
+    static constexpr std::array signals{SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    std::array<struct sigaction, signals.size()> before_{};
     static constexpr std::size_t stack_bytes = std::size_t{64} << 10;
     std::unique_ptr<std::byte[]> own_stack_;
     std::mutex lock_;

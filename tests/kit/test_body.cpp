@@ -7,6 +7,7 @@
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/sync/detail/lost_permits.hpp>
 #include <belay/tests/kit/clock.hpp>
+#include <belay/tests/kit/run_guard.hpp>
 #include <belay/tests/kit/test_body.hpp>
 
 #include <gtest/gtest-spi.h>
@@ -44,7 +45,9 @@ public:
 private:
     void main(runtime& of, std::chrono::seconds limit) {
         std::unique_lock guard(lock_);
-        if (changed_.wait_for(guard, limit, [this] { return done_; })) return;
+        do {
+            if (changed_.wait_for(guard, limit, [this] { return done_; })) return;
+        } while (detail::debugger_attached());
         const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
         std::fprintf(stderr, "belay: the test %s.%s has not ended after %lld s. Its tasks:\n%s",
                      test != nullptr ? test->test_suite_name() : "?", test != nullptr ? test->name() : "?",

@@ -13,7 +13,8 @@ namespace belay::kit {
 
 struct test_options {
     runtime_options runtime{.workers = 2, .name = "test", .blocking_threads = 4, .guardrails = "all=callback,error=log"};
-    /// Then the test is ended with abort(), and with the tasks of its runtime, what they wait on, and what its workers run.
+    /// Then the test is ended with abort(), and with the tasks of its runtime, what they wait on, and what its workers run; but not while a
+    /// debugger is attached.
     std::chrono::seconds limit{60};
 };
 
@@ -25,7 +26,7 @@ void run_test(const std::function<task<>()>& body, const test_options& options =
 runtime& test_runtime();
 
 /// Explores the body. What EXPECT_* finds in a run fails that run; the failures of the simplest run that was found are told, with its
-/// schedule.
+/// schedule. A GTEST_SKIP in a function that the body calls skips the test, if no run has failed.
 void run_simulated_test(const explore_options& options, const program& body);
 /// The same, and stops it and lets it fail everywhere: see examine() in everywhere.hpp.
 examination run_everywhere_test(const explore_options& options, const program& body);
