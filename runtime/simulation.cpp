@@ -85,6 +85,7 @@ std::optional<simulation_error> simulation::drive(const bool& done) {
 
 bool simulation::stop_program() noexcept {
     if (program_ == nullptr || program_->ended()) return false;
+    program_stopped_ = true;
     program_->request_stop();
     return true;
 }

@@ -70,6 +70,7 @@ public:
         // From here on it is one of the runtime's tasks, and if it cannot be ended it stays that.
         auto* record = made.release();
         program_ = record;
+        program_stopped_ = false;
         auto error = drive(record->done());
         if (record->done()) made.reset(record);
         if (error) throw *error;
@@ -83,6 +84,8 @@ public:
     }
     /// Stops the task that block_on() runs; for on_step, outside of all tasks. False: there is none.
     bool stop_program() noexcept;
+    /// The program of the last block_on() was stopped by that, or because it could never end.
+    [[nodiscard]] bool program_was_stopped() const noexcept { return program_stopped_; }
     /// For on_step: the function in which the last step has suspended a task is destroyed at this await, as if `error` had come out of it and it had
     /// not caught it; its callers get the exception. Not if what it waits for comes first. False: the step has suspended none, or a generator,
     /// or one that waits for tasks of its own.
@@ -137,6 +140,7 @@ private:
     std::size_t max_steps_;
     std::shared_ptr<detail::runtime_core> core_;
     detail::child_record* program_ = nullptr;
+    bool program_stopped_ = false;
 };
 
 }  // namespace belay

@@ -10,7 +10,9 @@
 //     BELAY_TEST_SIM(Transfer, Slowly, .seeds = 10, .sim = {.max_steps = 1'000'000}) { ... }
 //
 // The body is a coroutine: it awaits, and the test ends when it does. EXPECT_* may be used in it as always; ASSERT_* contain a `return` and
-// may not: CO_ASSERT_* are the same for coroutines that return task<>.
+// may not: CO_ASSERT_* are the same for coroutines that return task<>. GTEST_SKIP contains one, too: call a function that has it, and
+// co_return. A SCOPED_TRACE may not live across a co_await in a BELAY_TEST: GoogleTest keeps it with the thread, and the task may go on
+// on another one.
 #pragma once
 
 #include <belay/io/sim_network.hpp>

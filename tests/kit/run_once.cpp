@@ -42,6 +42,10 @@ private:
     std::shared_ptr<guardrails::report_sink> before_;
 };
 
+constexpr const char* stopped_by_itself =
+    "the program ended as stopped, and nobody outside of it had asked for that: what comes after the await that threw "
+    "belay::task_stopped did not run; where a stop is expected, catch it, or ask join_optional()";
+
 std::string line_if(std::size_t count, const std::string& what) {
     return count != 0 ? "  " + std::to_string(count) + what + '\n' : "";
 }
@@ -110,7 +114,7 @@ run_outcome run_once(const simulation_options& options, const program& run, cons
         try {
             sim.block_on([&] { return run(sim); });
         } catch (const task_stopped&) {
-            out.stopped = true;
+            if (!sim.program_was_stopped()) fail(failure_kind::error, stopped_by_itself);
         } catch (const simulation_error& error) {
             fail(error.why() == simulation_error::cause::deadlock ? failure_kind::deadlock : failure_kind::too_many_steps,
                  error.what());
@@ -129,8 +133,10 @@ run_outcome run_once(const simulation_options& options, const program& run, cons
     if (auto text = found.text(); !text.empty()) fail(failure_kind::guardrail, text);
     if (std::size_t now = open_descriptors(); now > descriptors)
         fail(failure_kind::leak, std::to_string(now - descriptors) + " descriptors were not closed");
-    if (check)
-        if (auto text = check(); !text.empty()) fail(failure_kind::check, text);
+    auto found_by_check = check ? check() : std::string{};
+    if (found_by_check.empty()) return out;
+    if (out.kind != failure_kind::none) out.what += "\nand the run's expectations failed: " + found_by_check;  // often the cause
+    fail(failure_kind::check, std::move(found_by_check));
     return out;
 }
 

@@ -120,14 +120,16 @@ runtime& test_runtime() {
 
 namespace {
 
+void skip(const std::string& why) { GTEST_SKIP() << why; }
+
 /// Calls `runs` with options for which what EXPECT_* finds is a verdict on the run, in place of a failure of the test.
 template <class F>
-auto with_expectations(const explore_options& options, F runs) {
+auto with_verdict(const explore_options& options, ::testing::TestPartResultArray& found, F& runs) {
     using reporter = ::testing::ScopedFakeTestPartResultReporter;
     explore_options own = options;
-    ::testing::TestPartResultArray found;
     int before_run = 0;
     own.check = [&]() -> std::string {
+        std::string more = options.check ? options.check() : "";  // first, because it may expect something, too
         std::string text;
         for (int i = std::exchange(before_run, found.size()); i < found.size(); ++i) {
             const auto& result = found.GetTestPartResult(i);
@@ -135,24 +137,37 @@ auto with_expectations(const explore_options& options, F runs) {
             text += std::string{result.file_name() != nullptr ? result.file_name() : "?"} + ':' +
                     std::to_string(result.line_number()) + ": " + result.message() + '\n';
         }
-        std::string more = options.check ? options.check() : "";  // always: it may have something to reset
-        return text.empty() ? more : text;
+        return text + more;
     };
     reporter kept{reporter::INTERCEPT_ONLY_CURRENT_THREAD, &found};
     return runs(own);
 }
 
+/// The same, and tells the failure, or that the body has skipped the test.
+template <class F>
+auto with_expectations(const explore_options& options, F runs) {
+    ::testing::TestPartResultArray found;
+    auto result = with_verdict(options, found, runs);
+    if (result.failure) {
+        ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
+        return result;
+    }
+    for (int i = 0; i < found.size(); ++i) {
+        if (!found.GetTestPartResult(i).skipped()) continue;
+        skip(found.GetTestPartResult(i).message());
+        break;
+    }
+    return result;
+}
+
 }  // namespace
 
 void run_simulated_test(const explore_options& options, const program& body) {
-    auto result = with_expectations(options, [&](const explore_options& own) { return explore(own, body); });
-    if (result.failure) ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
+    with_expectations(options, [&](const explore_options& own) { return explore(own, body); });
 }
 
 examination run_everywhere_test(const explore_options& options, const program& body) {
-    auto result = with_expectations(options, [&](const explore_options& own) { return examine(own, body); });
-    if (result.failure) ADD_FAILURE() << "after " << result.runs << " runs: " << result.failure->text();
-    return result;
+    return with_expectations(options, [&](const explore_options& own) { return examine(own, body); });
 }
 
 }  // namespace belay::kit
