@@ -50,9 +50,7 @@ everywhere_result at_every_step(const everywhere_options& options, const program
                 failure.steps = out.steps;
                 failure.choices_before = out.made.choices.size();
                 failure.schedule = out.made;
-                own.trace = true;
-                own.replay = out.made;
-                failure.trace = detail::run_once(own, watched, options.check).trace;
+                detail::repeat(failure, own, watched, options.check);
                 result.failure = std::move(failure);
                 return result;
             }

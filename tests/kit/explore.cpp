@@ -50,9 +50,7 @@ exploration run_seeds(const explore_options& options, const program& run, std::s
             run_outcome again = run_once(sim, run, options.check);
             if (again.fingerprint != out.fingerprint || again.kind != out.kind) {
                 out.kind = failure_kind::not_deterministic;
-                out.what =
-                    "two runs with the same seed took different steps: the program depends on something that is not simulated (an "
-                    "address, another thread, std::random_device, a clock, what an earlier run has left behind)";
+                out.what = std::string{"two runs with the same seed took different steps: "} + detail::not_simulated;
             }
         }
         if (out.kind == failure_kind::none) continue;
@@ -143,8 +141,7 @@ exploration run_in_children(const explore_options& options, const program& run) 
         all.failure.emplace();
         all.failure->kind = failure_kind::not_deterministic;
         all.failure->seed = one.sim.seed;
-        all.failure->what =
-            "a run that failed in a child process passes here: the program depends on something that is not simulated";
+        all.failure->what = std::string{"a run that failed in a child process passes here: "} + detail::not_simulated;
     }
     return all;
 }
@@ -165,23 +162,26 @@ exploration explore(const explore_options& options, const program& run) {
     explore_options own = options;
     run_guard::check(own.step_limit);  // here, and not first in a child
     if (own.seeds == 0) own.seeds = number_in_environment("BELAY_SEEDS").value_or(usual_seeds);
+    const char* schedule = std::getenv("BELAY_SCHEDULE");
     if (auto seed = number_in_environment("BELAY_SEED")) {
         own.sim.seed = *seed;
         own.seeds = 1;
         own.processes = 1;
-        if (const char* text = std::getenv("BELAY_SCHEDULE")) own.sim.replay = sim_schedule::parse(text);
+        if (schedule != nullptr) own.sim.replay = sim_schedule::parse(schedule);
+    } else if (schedule != nullptr) {
+        throw std::invalid_argument{"belay: BELAY_SCHEDULE is set without BELAY_SEED: a schedule is one of a seed, so give both"};
     }
     exploration result;
     if (own.processes > 1) result = run_in_children(own, run);  // each has a guard of its own
     if (own.processes > 1 && !result.failure) return result;
     run_guard guard{own.step_limit};
     if (own.processes <= 1) result = run_seeds(own, run, 0, 1);
-    if (!result.failure) return result;
+    if (!result.failure || result.failure->kind == failure_kind::not_deterministic) return result;
     simulation_options failing = own.sim;
     failing.seed = result.failure->seed;
-    if (own.shrink && result.failure->kind != failure_kind::not_deterministic)
-        detail::simplify(*result.failure, failing, run, own.check, own.shrink_runs);
-    detail::add_trace(*result.failure, failing, run, own.check);
+    if (!detail::repeat(*result.failure, failing, run, own.check) || !own.shrink) return result;
+    detail::simplify(*result.failure, failing, run, own.check, own.shrink_runs);
+    detail::repeat(*result.failure, failing, run, own.check);
     return result;
 }
 

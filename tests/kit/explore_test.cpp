@@ -143,13 +143,15 @@ TEST(Explore, ADeadlockIsFound) {
 }
 
 TEST(Explore, WhatAnExpectationOfOnesOwnFindsIsAFailure) {
-    int runs = 0;
-    auto result =
-        explore({.seeds = 10, .check = [&]() -> std::string { return ++runs == 4 ? "the fourth" : ""; }, .shrink = false},
-                [](simulation&) -> task<> { co_return; });
+    int drawn = 0;
+    auto result = explore({.seeds = 100, .check = [&]() -> std::string { return drawn == 4 ? "a four" : ""; }},
+                          [&](simulation& sim) -> task<> {
+                              drawn = static_cast<int>(sim.draw(5));
+                              co_return;
+                          });
     ASSERT_TRUE(result.failure);
     EXPECT_EQ(result.failure->kind, failure_kind::check);
-    EXPECT_EQ(result.failure->what, "the fourth");
+    EXPECT_EQ(result.failure->what, "a four");
 }
 
 TEST(Explore, WhatIsLeftBehindIsAFailure) {
