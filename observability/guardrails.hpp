@@ -77,7 +77,7 @@ struct policy {
 /// stall is reported, whatever the policy says.
 policy default_policy() noexcept;
 
-/// `base` changed by a text such as "stall=panic:50ms,lock=log,leak=off": guardrail=action, separated by commas; `all`
+/// `base` changed by a text such as "all=panic,stall=log:50ms,leak=off": guardrail=action, separated by commas, one after the other; `all`
 /// stands for every guardrail; `stall`, `block`, `stop`, `deadlock`, `pool` and `starve` take a threshold (ns, us, ms, s; `block` also
 /// `any`: every call that could have slept, whether it did or not; and `syscalls`: as `any`, and the same of every system call
 /// that a task makes, without belay::guard and past it, for tests). Throws std::invalid_argument that names the wrong word and
@@ -108,9 +108,9 @@ void suppress_file(const std::string& path);
 /// Starts as effective_policy(""). Throws as parse_policy().
 void set_process_policy(std::string_view text);
 
-/// Takes reports. write() is called from workers, from the watchdog while workers are stuck, and from a thread of reports: it must not
-/// wait for a worker, so it must not use the application's logger if a stuck task may hold that logger's lock. It may be called
-/// concurrently.
+/// Takes reports. write() is called from a thread of reports while workers may be stuck, and before a panic from the thread that has found
+/// something, a worker or the watchdog: it must not wait for a worker, so it must not use the application's logger if a stuck task may
+/// hold that logger's lock. It may be called concurrently.
 class report_sink {
 public:
     report_sink() = default;

@@ -108,10 +108,37 @@ std::string report::to_text() const {
 
 namespace {
 
+/// Bytes of the character that the text begins with; 0 if it is not UTF-8 (Unicode 15, table 3-7).
+std::size_t utf8_length(std::string_view text) {
+    auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    auto follows = [&](std::size_t i, unsigned first = 0x80, unsigned last = 0xbf) {
+        return byte(i) >= first && byte(i) <= last;
+    };
+    unsigned lead = byte(0);
+    if (lead < 0x80) return 1;
+    if (lead >= 0xc2 && lead <= 0xdf) return follows(1) ? 2 : 0;
+    if (lead >= 0xe0 && lead <= 0xef) {
+        bool second = follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf);  // not the surrogates
+        return second && follows(2) ? 3 : 0;
+    }
+    if (lead >= 0xf0 && lead <= 0xf4) {
+        bool second = follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf);
+        return second && follows(2) && follows(3) ? 4 : 0;
+    }
+    return 0;
+}
+
 void add_string(std::string& out, std::string_view text) {
     out += '"';
-    for (char c : text) {
+    while (!text.empty()) {
+        char c = text.front();
         auto byte = static_cast<unsigned char>(c);
+        if (std::size_t length = utf8_length(text); length != 1) {  // an exception's text is of any encoding
+            out += length != 0 ? text.substr(0, length) : "\xef\xbf\xbd";  // U+FFFD, for what is none
+            text.remove_prefix(std::max<std::size_t>(length, 1));
+            continue;
+        }
+        text.remove_prefix(1);
         if (c == '"' || c == '\\') {
             out.append({'\\', c});
         } else if (c == '\n') {

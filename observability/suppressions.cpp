@@ -1,4 +1,5 @@
 #include <belay/observability/guardrails.hpp>
+#include <belay/observability/impl/at_fork.hpp>
 #include <belay/observability/impl/suppressions.hpp>
 
 #include <algorithm>
@@ -28,7 +29,10 @@ struct suppression_list {
 };
 
 suppression_list& all_suppressions() noexcept {
-    static auto* the_one = new suppression_list;  // never destroyed: reports come after main() too
+    static auto* the_one = [] {  // never destroyed: reports come after main() too
+        hold_at_fork<[]() -> std::mutex& { return all_suppressions().lock; }>();
+        return new suppression_list;
+    }();
     return *the_one;
 }
 
@@ -120,6 +124,10 @@ void suppress_file(const std::string& path) {
             throw std::invalid_argument(std::string{wrong.what()} + " (" + path + ", line " + std::to_string(number) + ")");
         }
     }
+    // A directory opens, and cannot be read.
+    if (file.bad())
+        throw std::system_error(errno, std::generic_category(),
+                                "belay: the suppressions in '" + path + "' (BELAY_SUPPRESSIONS?) cannot be read");
     auto& all = detail::all_suppressions();
     std::lock_guard guard{all.lock};
     std::ranges::move(made, std::back_inserter(all.patterns));

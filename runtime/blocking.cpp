@@ -4,6 +4,7 @@
 #include <belay/runtime/detail/cpus.hpp>
 #include <belay/runtime/detail/deadline.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/simulator.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/local_runtime.hpp>
@@ -236,19 +237,19 @@ blocking_pool_metrics blocking_core::metrics() const {
             .run_ns = run_ns_};
 }
 
-blocking_core::queue_state blocking_core::look(std::int64_t before_ns, saturated_pool& out) noexcept {
+blocking_core::queue_state blocking_core::look(std::int64_t before_ns, const lost_time& lost, saturated_pool& out) noexcept {
     own_code mine;
     std::scoped_lock guard(lock_);
     // Those in the queue came before those that wait to get there.
     const blocking_job* oldest = queued_.empty() ? waiting_.front() : queued_.front();
-    bool saturated = oldest != nullptr && oldest->queued_ns_ < before_ns;
+    bool saturated = oldest != nullptr && oldest->queued_ns_ + lost.since(oldest->queued_ns_) < before_ns;
     bool before = std::exchange(was_saturated_, saturated);
     if (oldest == nullptr) return queue_state::empty;
     if (!saturated || before) return queue_state::moving;
     out.pool = options_.name;
     out.threads = threads_;
     out.queued = queued_.size() + waiting_.size();
-    out.waited = std::chrono::nanoseconds{now_ns() - oldest->queued_ns_};
+    out.waited = std::chrono::nanoseconds{now_ns() - oldest->queued_ns_ - lost.since(oldest->queued_ns_)};
     // It waits as long as its job is in a queue, whose lock this is.
     if (const record* rec = oldest->awaiting(); rec == nullptr || !snapshot_unpinned(rec, out.task)) out.task = {};
     return queue_state::saturated;

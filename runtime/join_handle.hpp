@@ -1,4 +1,5 @@
-// What spawn returns. Dropping it changes nothing: the scope joins the task anyway and sees its error anyway.
+// What spawn returns. Dropping it changes nothing: the scope joins the task anyway and sees its error anyway. An error that the scope
+// does not rethrow (on_error::isolate) is a lost one when the task has ended, its handle has gone and no join has taken it.
 #pragma once
 
 #include <belay/runtime/detail/spawned.hpp>
@@ -39,6 +40,7 @@ public:
     }
     decltype(auto) await_resume() {
         auto& child = static_cast<spawned_result<T>&>(*child_);
+        child.set_seen();
         if constexpr (Optional) {
             using value = std::conditional_t<std::is_void_v<T>, bool, stored_t<T>>;
             if (child.how() == outcome::stopped) return std::optional<value>{};

@@ -190,7 +190,7 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
         // One that was stopped by itself says nothing of the scope.
         if (!child.own_stop()) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
     }
-    if (error != nullptr) failed(*error, child, false);
+    if (error != nullptr) failed(*error, child, &child);
     if (child.has_token()) [[unlikely]] {
         auto& tokens = detail::token_registry::of(node);
         // It may have seen the mark of its node, and ended by it, before the stopper came to the tokens.
@@ -202,6 +202,8 @@ record* scope::child_ended(child_record& child, outcome how, const std::exceptio
         if (child.next_sibling_ != nullptr) child.next_sibling_->prev_ = child.prev_;
         (child.prev_ != nullptr ? child.prev_->next_sibling_ : shard_at(child.shard_).head) = child.next_sibling_;
     }
+    if (child.unseen_error_) [[unlikely]]
+        child.keep_scope_name(options_.name);
     child.how_ = how;
     detail::join_operation* joiner = nullptr;
     {
@@ -270,15 +272,12 @@ void scope::unlink(scope_room& room) noexcept {
     if (waiters_head_ == nullptr) pending_.fetch_and(~waiters_bit, std::memory_order_relaxed);
 }
 
-void scope::failed(const std::exception_ptr& error, const record& from, bool is_body) noexcept {
+void scope::failed(const std::exception_ptr& error, const record& from, child_record* child) noexcept {
     if (from.stop_asked() && detail::is_task_stopped(error)) {  // a consequence of the stop, not a cause of anything
         if (!from.own_stop()) any_stopped_.store(true, std::memory_order_relaxed);  // ordered by pending_
         return;
     }
-    if (!is_body && options_.on_error == on_error::isolate) {
-        detail::report_lost_error(core_, options_.name, from.spawn_site(), error);
-        return;
-    }
+    if (child != nullptr && options_.on_error == on_error::isolate) return keep_unseen(*child, error);
     bool first = false;
     {
         std::scoped_lock guard(lock_);
@@ -295,8 +294,21 @@ void scope::failed(const std::exception_ptr& error, const record& from, bool is_
     }
     if (first) {
         stop_children(stop_reason::sibling_failed);
+    } else if (child != nullptr) {
+        keep_unseen(*child, error);
     } else {
         detail::report_lost_error(core_, options_.name, from.spawn_site(), error);
+    }
+}
+
+/// Nobody gets this error from the scope. If there still is a handle, a join may take it, and if none does, the last reference to the
+/// record reports it.
+void scope::keep_unseen(child_record& child, const std::exception_ptr& error) noexcept {
+    // acquire, pairs with the handle's release(): what it has taken from the result is over. Nobody makes another handle.
+    if (child.refs_.load(std::memory_order_acquire) == 1) {
+        detail::report_lost_error(core_, options_.name, child.spawn_site(), error);
+    } else {
+        child.unseen_error_ = true;
     }
 }
 

@@ -266,7 +266,9 @@ private:
     detail::record* child_ended(detail::child_record& child, detail::outcome how, const std::exception_ptr* error) noexcept;
     detail::record* leave(std::uint64_t unit) noexcept;
     void unlink(detail::scope_room& room) noexcept;
-    void failed(const std::exception_ptr& error, const detail::record& from, bool is_body) noexcept;
+    /// `child`: of whom, null for the body.
+    void failed(const std::exception_ptr& error, const detail::record& from, detail::child_record* child) noexcept;
+    void keep_unseen(detail::child_record& child, const std::exception_ptr& error) noexcept;
     void add_children(detail::stop_walk& walk) noexcept override;
     [[nodiscard]] const char* what() const noexcept override { return "scope"; }
     void waits_for(detail::wait_sources& out) override;

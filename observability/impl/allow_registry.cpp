@@ -2,6 +2,7 @@
 
 #include <belay/observability/guardrails.hpp>
 
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,7 +35,20 @@ struct my_place {
 };
 thread_local my_place here;
 
+/// In a child of fork() no other thread is there, and this one has another id.
+void keep_own_place() noexcept {
+    for (auto& p : places) {
+        if (&p == here.mine) continue;
+        p.depth.store(0, std::memory_order_relaxed);
+        p.ended_ns.store(0, std::memory_order_relaxed);
+        p.tid.store(0, std::memory_order_relaxed);
+    }
+    if (here.mine != nullptr) here.mine->tid.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+}
+
 place* claim_place() noexcept {
+    static const bool prepared = ::pthread_atfork(nullptr, nullptr, keep_own_place) == 0;
+    static_cast<void>(prepared);
     int self = static_cast<int>(::syscall(SYS_gettid));
     for (auto& p : places) {
         int free = 0;

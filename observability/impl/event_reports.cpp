@@ -38,8 +38,9 @@ wait_family family_of(const blocking_call& call) noexcept {
     if (has("sync")) return wait_family::storage;
     if (has("poll") || has("select")) return wait_family::multiplexer;
     if (has("sleep")) return wait_family::sleep;
-    if (has("mutex") || has("rwlock") || has("cond") || has("sem_") || has("futex")) return wait_family::lock;
-    if (has("wait") || has("system")) return wait_family::process;
+    for (std::string_view lock : {"mutex", "mtx_", "rwlock", "cond", "cnd_", "sem_", "semop", "semtimedop", "futex"})
+        if (has(lock)) return wait_family::lock;
+    if (has("wait") || has("system") || has("pclose")) return wait_family::process;
     return call.fd >= 0 ? wait_family::descriptor : wait_family::other;
 }
 
@@ -278,7 +279,9 @@ report describe_leak(std::string_view runtime, std::string_view where, std::span
 report describe_lost_error(std::string_view scope, std::source_location spawned, const std::exception_ptr& error) {
     report r;
     r.kind = guardrail::lost_error;
-    r.what = "nobody will see this error of a task in scope \"" + std::string{scope} + "\": " + error_text(error);
+    r.what = "nobody will see this error of a task";
+    if (!scope.empty()) r.what += " in scope \"" + std::string{scope} + "\"";
+    r.what += ": " + error_text(error);
     r.where.push_back({report_stack::shape::list,
                        "the task was spawned at",
                        {{function_text(spawned.function_name()), place_text(spawned), "", false}}});

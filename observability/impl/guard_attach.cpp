@@ -1,6 +1,7 @@
 #include <belay/observability/impl/guard_attach.hpp>
 
 #include <belay/observability/impl/allow_registry.hpp>
+#include <belay/observability/impl/keep_loaded.hpp>
 #include <belay/runtime/detail/guard_hooks.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 #include <belay/runtime/detail/lock_order.hpp>
@@ -43,7 +44,9 @@ constexpr guard_hooks table{guard_abi, &inside,   &here,   &order_matters,   &or
 bool attach() noexcept {
     auto* attach_to = &belay_guard_attach;
     if (attach_to == nullptr) attach_to = reinterpret_cast<decltype(attach_to)>(::dlsym(RTLD_DEFAULT, "belay_guard_attach"));
-    return attach_to != nullptr && attach_to(&table);
+    if (attach_to == nullptr || !attach_to(&table)) return false;
+    keep_loaded(&table);
+    return true;
 }
 
 }  // namespace

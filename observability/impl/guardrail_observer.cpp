@@ -1,6 +1,7 @@
 #include <belay/observability/impl/guardrail_observer.hpp>
 
 #include <belay/observability/impl/allow_registry.hpp>
+#include <belay/observability/impl/at_fork.hpp>
 #include <belay/observability/impl/event_reports.hpp>
 #include <belay/observability/impl/guard_attach.hpp>
 #include <belay/observability/impl/report_thread.hpp>
@@ -136,17 +137,20 @@ std::chrono::nanoseconds guardrail_observer::starvation_limit() const noexcept {
 template <class Describe>
 void guardrail_observer::write(about& of, const finding& found, Describe&& describe) noexcept {
     try {
-        report r = std::forward<Describe>(describe)();
-        r.action = found.then;
-        if (r.runtime.empty()) r.runtime = of.runtime;
-        r.stack_id = found.key;
-        r.occurrence = found.admitted.occurrence;
-        r.suppressed = found.admitted.suppressed;
-        if (is_suppressed(r)) return process_reporter().suppress(found.kind, found.key, found.admitted, of.counters);
-        process_reporter().publish(r);
+        publish(of, found, std::forward<Describe>(describe)());
     } catch (...) {
         process_reporter().publish_briefly(found.kind, found.then, found.where);
     }
+}
+
+void guardrail_observer::publish(about& of, const finding& found, report r) {
+    r.action = found.then;
+    if (r.runtime.empty()) r.runtime = of.runtime;
+    r.stack_id = found.key;
+    r.occurrence = found.admitted.occurrence;
+    r.suppressed = found.admitted.suppressed;
+    if (is_suppressed(r)) return process_reporter().suppress(found.kind, found.key, found.admitted, of.counters);
+    process_reporter().publish(r);
 }
 
 guardrail_observer::finding guardrail_observer::count(guardrail kind, std::uint64_t key, std::source_location where) noexcept {
@@ -154,15 +158,23 @@ guardrail_observer::finding guardrail_observer::count(guardrail kind, std::uint6
     return {kind, key, where, then, process_reporter().admit(kind, key, then, about_->counters)};
 }
 
-// Counts, and writes the report that `describe` makes if one is due.
+// Counts, and makes the report with `describe` if one is due. It is written by the thread of reports: a sink that takes long, or does not
+// return, holds up neither a worker nor the watchdog. Before a panic it is done here: nobody goes on then.
 template <class Describe>
 void guardrail_observer::raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept {
     auto found = count(kind, key, where);
-    if (found.admitted.write) write(*about_, found, std::forward<Describe>(describe));
+    if (!found.admitted.write) return;
+    if (found.then == guardrails::action::panic) return write(*about_, found, std::forward<Describe>(describe));
+    try {
+        process_report_thread().run(
+            [of = about_, found, r = std::forward<Describe>(describe)()] { write(*of, found, [&] { return r; }); });
+    } catch (...) {
+        process_reporter().publish_briefly(kind, found.then, where);
+    }
 }
 
-// The same for reports with names of code addresses, which take long to find: on the thread of reports, while the worker goes on. Before a
-// panic it is done here: nobody goes on then. `keep()` returns the function that describes, with copies of all it needs.
+// The same for reports with names of code addresses, which take long to find: they are made on that thread, too. `keep()` returns the
+// function that describes, with copies of all it needs.
 template <class Keep>
 void guardrail_observer::raise_there(guardrail kind, std::uint64_t key, std::source_location where, Keep&& keep) noexcept {
     auto found = count(kind, key, where);
@@ -239,6 +251,7 @@ void guardrail_observer::tasks_leaked(std::string_view runtime, std::string_view
 }
 
 void guardrail_observer::stop_ignored(const ignored_stop& stop) noexcept {
+    if (is_traced()) return;
     place_hash place;
     place.add(stop.scope);
     if (!stop.tasks.empty()) {
@@ -277,6 +290,7 @@ void guardrail_observer::cleanup_overran(const task_snapshot& task, std::chrono:
 }
 
 void guardrail_observer::pool_saturated(const saturated_pool& pool) noexcept {
+    if (is_traced()) return;
     place_hash place;
     place.add(pool.pool);
     raise(guardrail::pool_saturated, place.value(), innermost(pool.task), [&] { return describe_saturated_pool(pool); });
@@ -329,7 +343,11 @@ guardrails::policy initial_process_policy() noexcept {
 }
 
 guardrail_observer& process_guardrails() noexcept {
-    static auto* the_one = new guardrail_observer{"", initial_process_policy()};  // never destroyed, as the reporter
+    static auto* the_one = [] {  // never destroyed, as the reporter
+        auto* made = new guardrail_observer{"", initial_process_policy()};
+        hold_at_fork<[]() -> std::mutex& { return process_guardrails().lock(); }>();
+        return made;
+    }();
     return *the_one;
 }
 

@@ -52,6 +52,8 @@ public:
     /// What this runtime's guardrails found.
     [[nodiscard]] guardrails::counts counts() const noexcept { return about_->counters.read(); }
 
+    [[nodiscard]] std::mutex& lock() const noexcept { return mutex_; }  // of the policy; for fork()
+
 private:
     guardrails::rule rule_of(guardrail kind) const noexcept;
     /// Zero if it is off.
@@ -71,6 +73,7 @@ private:
     finding count(guardrail kind, std::uint64_t key, std::source_location where) noexcept;
     template <class Describe>
     static void write(about& of, const finding& found, Describe&& describe) noexcept;
+    static void publish(about& of, const finding& found, report r);
     template <class Describe>
     void raise(guardrail kind, std::uint64_t key, std::source_location where, Describe&& describe) noexcept;
     template <class Keep>

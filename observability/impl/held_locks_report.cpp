@@ -1,11 +1,12 @@
 // A task that suspended, or ended, with synchronous locks in its hands: which of its functions took them, and where that waits.
 #include <belay/observability/impl/event_reports.hpp>
 #include <belay/observability/impl/source_text.hpp>
-#include <belay/runtime/detail/task_list.hpp>  // is_own_code
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,12 +39,34 @@ void rename_lambdas(std::string& name) {
     for (auto at = name.find(call); at != std::string::npos; at = name.find(call)) name.replace(at, call.size(), "lambda");
 }
 
-/// Without result, parameters and blanks: what a symbol and a source location say alike of a function that is no template.
+/// "<int, f<char>>" of "g<int, f<char>>::h": its length, from the opening bracket on; 0 if it is none: an operator, or a lambda.
+std::size_t arguments_length(std::string_view name, std::string_view text) {
+    if (name.ends_with("operator") || name.ends_with("operator<") || text.starts_with("<lambda")) return 0;
+    int depth = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '(') {
+            i += bracket_length(text.substr(i)) - 1;
+            continue;
+        }
+        bool arrow = i != 0 && text[i - 1] == '-';
+        depth += text[i] == '<' ? 1 : text[i] == '>' && !arrow ? -1 : 0;
+        if (depth == 0) return i + 1;
+    }
+    return 0;
+}
+
+/// Without result, template arguments, parameters and blanks: what a symbol and a source location say alike of a function.
 std::string plain_name(std::string_view function) {
     std::string text = function_text(function);
     std::string name;
     std::size_t end = 0;  // of the name; behind it there may be a "const"
     for (std::size_t i = 0; i < text.size();) {
+        if (text[i] == '<') {
+            if (std::size_t length = arguments_length(name, std::string_view{text}.substr(i)); length != 0) {
+                i += length;
+                continue;
+            }
+        }
         if (text[i] != '(') {
             if (text[i] != ' ') name += text[i];
             ++i;
@@ -78,21 +101,48 @@ std::size_t frame_with_site(const task_snapshot& task, const std::source_locatio
     return found;
 }
 
-/// The same where only the callers are known: the innermost of them that is a frame.
-std::size_t frame_with_caller(const task_snapshot& task, std::span<const report_frame> callers) {
+/// "a::b" -> "b": a source location names types as they stand in the source.
+void drop_qualifiers(std::string& types) {
+    auto in_name = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    for (auto at = types.find("::"); at != std::string::npos; at = types.find("::")) {
+        auto begin = at;
+        while (begin != 0 && in_name(types[begin - 1])) --begin;
+        types.erase(begin, at + 2 - begin);
+    }
+}
+
+/// The characters of the last parameter list, in order: "char const*" and "const char *" are the same type.
+std::string parameter_characters(std::string_view function) {
+    std::string text = function_text(function);
+    std::string found;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '(') continue;
+        auto length = bracket_length(std::string_view{text}.substr(i));
+        if (length > 2 || found.empty()) found = text.substr(i, length);  // not the () of an operator()
+        i += length - 1;
+    }
+    drop_qualifiers(found);
+    std::erase(found, ' ');
+    std::ranges::sort(found);
+    return found;
+}
+
+/// The same where only the callers are known: those that the innermost of them may be that is a frame at all. More than one when it has
+/// called itself, or when overloads of it cannot be told apart.
+std::vector<std::size_t> frames_with_caller(const task_snapshot& task, std::span<const report_frame> callers) {
+    std::vector<std::size_t> found;
     for (const auto& caller : callers) {
         auto name = plain_name(caller.function);
         for (std::size_t i = 0; i < task.depth; ++i)
-            if (plain_name(task.stack[i].function_name()) == name) return i;
+            if (plain_name(task.stack[i].function_name()) == name) found.push_back(i);
+        if (found.size() > 1) {
+            auto parameters = parameter_characters(caller.function);
+            auto others = [&](std::size_t i) { return parameter_characters(task.stack[i].function_name()) != parameters; };
+            if (!std::ranges::all_of(found, others)) std::erase_if(found, others);
+        }
+        if (!found.empty()) break;
     }
-    return task.depth;
-}
-
-/// What is named where it cannot be seen.
-std::size_t users_innermost_frame(const task_snapshot& task) noexcept {
-    for (std::size_t i = 0; i < task.depth; ++i)
-        if (!is_own_code(task.stack[i])) return i;
-    return 0;
+    return found;
 }
 
 /// "line 12 and line 31 of close(session&)": where the frames that took the locks wait.
@@ -123,17 +173,18 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     r.what = task_text(task) + (ended ? " ended while it held " : " suspended while it held ") + locks_text(locks.size());
     report_stack held{report_stack::shape::list, "locked at", {}};
     std::vector<std::size_t> frames;
+    bool all_seen = true;
     for (const auto& lock : locks) {
-        std::size_t frame = task.depth;
+        auto before = frames.size();
         if (lock.site.line() == 0) {
             r.where.push_back(callers_text("lock " + address_text(lock.lock) + " was locked at", lock.callers));
-            frame = frame_with_caller(task, r.where.back().frames);
+            std::ranges::copy(frames_with_caller(task, r.where.back().frames), std::back_inserter(frames));
         } else {
             held.frames.push_back(
                 {function_text(lock.site.function_name()), place_text(lock.site), "lock " + address_text(lock.lock), false});
-            frame = frame_with_site(task, lock.site);
+            if (auto frame = frame_with_site(task, lock.site); frame != task.depth) frames.push_back(frame);
         }
-        if (task.depth != 0) frames.push_back(frame != task.depth ? frame : users_innermost_frame(task));
+        all_seen = all_seen && frames.size() != before;
     }
     if (!held.frames.empty()) r.where.push_back(std::move(held));
     if (task.depth != 0 || r.where.empty())
@@ -145,7 +196,7 @@ report describe_held_locks(const task_snapshot& task, std::span<const held_lock>
     std::string end = "the next co_await";
     if (ended) {
         end = "the task ends";
-    } else if (!frames.empty()) {
+    } else if (all_seen && !frames.empty()) {
         end = suspension_text(task, std::move(frames));
     }
     r.fix = "end the guard's scope before " + end +

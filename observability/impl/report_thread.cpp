@@ -1,5 +1,6 @@
 #include <belay/observability/impl/report_thread.hpp>
 
+#include <belay/observability/impl/keep_loaded.hpp>
 #include <belay/runtime/detail/held_guards.hpp>
 
 #include <pthread.h>
@@ -16,6 +17,7 @@ namespace belay::detail {
 namespace {
 
 constexpr pid_t no_thread = -1;
+constexpr char sinks_of_nobody = 0;
 
 thread_local int sinks_here = 0;
 
@@ -64,7 +66,7 @@ void report_thread::run(std::function<void()> work) {
     if (!is_there()) return work();
     {
         std::scoped_lock guard(lock_);
-        if (std::this_thread::get_id() != id_) {
+        if (std::this_thread::get_id() != id_ && !ended_) {
             queue_.push_back(std::move(work));
             ++given_;
             work = nullptr;
@@ -83,6 +85,12 @@ void report_thread::wait(std::chrono::milliseconds limit) noexcept {
     if (std::this_thread::get_id() == id_) return;
     for (auto all = given_; done_ < all;)
         if (::pthread_cond_clockwait(changed_.native_handle(), lock_.native_handle(), CLOCK_MONOTONIC, &until) != 0) return;
+}
+
+void report_thread::end() noexcept {
+    wait();
+    std::scoped_lock guard(lock_);
+    ended_ = true;
 }
 
 // relaxed: there is no other thread.
@@ -105,8 +113,9 @@ void report_thread::begin() noexcept {
         ::pthread_setname_np(thread.native_handle(), "belay-reports");
         id_ = thread.get_id();
         thread.detach();
+        keep_loaded(&sinks_of_nobody);
         owner = ::getpid();
-        std::atexit([] { process_report_thread().wait(); });
+        std::atexit([] { process_report_thread().end(); });
     } catch (...) {  // no threads are left, or no memory
     }
     owner_.store(owner, std::memory_order_release);  // pairs with the acquire in is_there()

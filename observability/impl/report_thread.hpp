@@ -33,6 +33,8 @@ public:
     /// itself, in a sink, and after a fork.
     void wait(std::chrono::milliseconds limit = patience) noexcept;
 
+    /// Of the process, by exit(): all is done, and what is given from now on (by destructors of static objects) is done on the spot.
+    void end() noexcept;
     /// In a child, whose only thread is the calling one.
     void forget() noexcept;
 
@@ -54,6 +56,7 @@ private:
     std::mutex lock_;  // of all below; held for a few instructions
     std::condition_variable changed_;
     std::deque<std::function<void()>> queue_;
+    bool ended_ = false;
     std::uint64_t given_ = 0;
     std::uint64_t done_ = 0;
     std::thread::id id_;

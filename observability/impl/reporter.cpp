@@ -1,5 +1,6 @@
 #include <belay/observability/impl/reporter.hpp>
 
+#include <belay/observability/impl/at_fork.hpp>
 #include <belay/observability/impl/report_thread.hpp>
 
 #include <unistd.h>
@@ -137,7 +138,10 @@ std::shared_ptr<guardrails::report_sink> reporter::exchange_callback(std::shared
 }
 
 reporter& process_reporter() noexcept {
-    static auto* the_one = new reporter;
+    static auto* the_one = [] {
+        hold_at_fork<[]() -> std::mutex& { return process_reporter().lock(); }>();
+        return new reporter;
+    }();
     return *the_one;
 }
 

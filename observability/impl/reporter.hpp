@@ -33,7 +33,7 @@ public:
     /// a report is only built after this.
     report_throttle::decision admit(guardrail kind, std::uint64_t key, guardrails::action then,
                                     guardrail_counters& mine) noexcept;
-    /// One that was admitted is not written after all, nor is any further one at that place.
+    /// One that was admitted is not written after all.
     void suppress(guardrail kind, std::uint64_t key, const report_throttle::decision& admitted,
                   guardrail_counters& mine) noexcept;
     void count_stall(stall_class found, guardrail_counters& mine) noexcept;
@@ -45,6 +45,7 @@ public:
     std::shared_ptr<guardrails::report_sink> exchange_sink(std::shared_ptr<guardrails::report_sink> sink);
     std::shared_ptr<guardrails::report_sink> exchange_callback(std::shared_ptr<guardrails::report_sink> callback);
     [[nodiscard]] guardrails::counts counts() const noexcept { return all_.read(); }
+    [[nodiscard]] std::mutex& lock() noexcept { return mutex_; }  // for fork()
 
 private:
     std::shared_ptr<guardrails::report_sink> sink_for(guardrails::action then) noexcept;

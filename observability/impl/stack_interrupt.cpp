@@ -20,7 +20,7 @@
 #include <atomic>
 #include <cerrno>
 #include <exception>
-#include <mutex>
+#include <utility>
 
 namespace belay::detail {
 namespace {
@@ -32,6 +32,7 @@ struct capture_state {
     std::atomic<shot> now{shot::idle};
     std::atomic<int> target{0};
     sem_t finished{};
+    pid_t process = 0;  // which it is of
     std::array<void*, native_stack::max_frames + 8> raw{};
     int raw_depth = 0;
     registers at;
@@ -148,15 +149,38 @@ void collect(native_stack& result) noexcept {
     }
 }
 
-void prepare_once() noexcept {
-    static const bool ready = [] {
+/// One capture at a time in a process. No mutex, which a child of fork() could have locked for ever: what is left of a capture of the
+/// parent's is nothing to it.
+class turn {
+public:
+    turn() noexcept {
+        const pid_t self = ::getpid();
+        // acquire, pairs with the release below.
+        for (pid_t holder = 0; !taken_by_.compare_exchange_weak(holder, self, std::memory_order_acquire);) {
+            if (holder == self) wait_a_little();
+            if (holder == self) holder = 0;
+        }
+        if (std::exchange(state.process, self) != self) prepare();
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    ~turn() { taken_by_.store(0, std::memory_order_release); }
+
+private:
+    static void wait_a_little() noexcept {
+        timespec time{.tv_sec = 0, .tv_nsec = 200'000};
+        ::nanosleep(&time, nullptr);
+    }
+    static void prepare() noexcept {
         std::array<void*, 4> ignored{};
         ::backtrace(ignored.data(),
                     static_cast<int>(ignored.size()));  // its first call loads a library, which must not happen in the handler
-        return ::sem_init(&state.finished, 0, 0) == 0;
-    }();
-    (void)ready;
-}
+        ::sem_init(&state.finished, 0, 0);
+        state.now.store(shot::idle, std::memory_order_relaxed);
+    }
+    static constinit std::atomic<pid_t> taken_by_;
+};
+constinit std::atomic<pid_t> turn::taken_by_{0};
 
 native_stack failed(const char* why) noexcept {
     native_stack result;
@@ -167,9 +191,7 @@ native_stack failed(const char* why) noexcept {
 }  // namespace
 
 native_stack interrupt_and_walk(int tid, std::chrono::milliseconds patience) noexcept {
-    static constinit std::mutex one_at_a_time;
-    std::lock_guard lock{one_at_a_time};
-    prepare_once();
+    turn mine;
     auto over = shot::done;  // of a walk that took longer than anybody waited
     state.now.compare_exchange_strong(over, shot::idle, std::memory_order_acq_rel);
     if (state.now.load(std::memory_order_acquire) != shot::idle) return failed("an earlier request has not been answered yet");

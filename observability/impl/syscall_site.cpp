@@ -18,8 +18,8 @@ struct code_range {
     [[nodiscard]] bool holds(std::uintptr_t at) const noexcept { return at >= first && at < end; }
 };
 
-// What calls on behalf of nobody's task: the allocator, with operator new and delete, of which one that stands in front has its own; and
-// UBSan, which writes to a pipe to learn if an object is there.
+// What calls on behalf of nobody's task: the allocator, with operator new and delete, of which one that stands in front has its own; UBSan,
+// which writes to a pipe to learn if an object is there; and the look-up of a name, as belay::guard does at the first call of each function.
 constexpr const char* functions_of_nobody[] = {
     "malloc",
     "calloc",
@@ -40,6 +40,8 @@ constexpr const char* functions_of_nobody[] = {
     "_ZdaPvm",
     "_ZdlPvSt11align_val_t",
     "_ZdlPvmSt11align_val_t",
+    "dlsym",
+    "dlvsym",
     "__ubsan_handle_dynamic_type_cache_miss",
     "__ubsan_handle_dynamic_type_cache_miss_abort",
 };

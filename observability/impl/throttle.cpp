@@ -28,7 +28,6 @@ report_throttle::decision report_throttle::admit(guardrail kind, std::uint64_t k
 
     decision result;
     if (at != nullptr) result.occurrence = ++at->seen;
-    if (at != nullptr && at->suppressed) return result;
     bool due = at == nullptr || at->seen >= at->next;
     result.write = always || (due && state.written < reports_per_window);
     if (!result.write) {
@@ -47,7 +46,7 @@ void report_throttle::suppress(guardrail kind, std::uint64_t key, std::uint64_t 
     kind_state& state = kinds_[static_cast<std::size_t>(kind)];
     if (state.written != 0) --state.written;
     state.suppressed += skipped_before;
-    if (place* at = find(mixed(kind, key))) at->suppressed = true;
+    if (place* at = find(mixed(kind, key))) at->next = 2 * at->seen;
 }
 
 }  // namespace belay::detail

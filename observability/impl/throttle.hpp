@@ -25,8 +25,9 @@ public:
 
     /// `key` names the place. `always`: panics are written whatever came before.
     decision admit(guardrail kind, std::uint64_t key, clock::time_point now, bool always = false) noexcept;
-    /// What was admitted there turned out to be suppressed: nothing is admitted there any more, and others may use its place in the
-    /// limit. `skipped_before` is what the decision said.
+    /// What was admitted there turned out to be suppressed: others may use its place in the limit. What fires there next may be another
+    /// thing (of a stall the place is the innermost frames): it is looked at when as many have fired as until now, panics at once.
+    /// `skipped_before` is what the decision said.
     void suppress(guardrail kind, std::uint64_t key, std::uint64_t skipped_before) noexcept;
 
 private:
@@ -34,7 +35,6 @@ private:
         std::uint64_t key = 0;  // 0: free
         std::uint64_t seen = 0;
         std::uint64_t next = 1;  // the occurrence that is written next
-        bool suppressed = false;
     };
     struct kind_state {
         clock::time_point window_start{};

@@ -24,6 +24,7 @@ struct saturated_pool;
 namespace belay::detail {
 
 class blocking_core;
+class lost_time;
 class simulator;
 
 /// Something a pool's thread runs. In one of the pool's two queues until a thread takes it.
@@ -74,8 +75,9 @@ public:
     std::size_t close(std::int64_t deadline_ns) noexcept;
     [[nodiscard]] blocking_pool_metrics metrics() const;
     enum class queue_state : std::uint8_t { empty, moving, saturated };
-    /// Saturated: somebody has waited since before that time, which was not so when it was last asked. `out` says who.
-    queue_state look(std::int64_t before_ns, saturated_pool& out) noexcept;
+    /// Saturated: somebody has waited since before that time, without what was lost, which was not so when it was last asked. `out` says
+    /// who.
+    queue_state look(std::int64_t before_ns, const lost_time& lost, saturated_pool& out) noexcept;
     // A simulation's. A thread is then a number: it takes a function, and the function runs when it is to end.
     [[nodiscard]] blocking_job* take_simulated() noexcept;
     void run_simulated(blocking_job& job) noexcept;

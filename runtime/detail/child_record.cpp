@@ -3,10 +3,15 @@
 
 #include <belay/runtime/detail/token_registry.hpp>
 #include <belay/runtime/detail/wait_sources.hpp>
+#include <belay/runtime/detail/worker.hpp>
+#include <belay/runtime/observer.hpp>
 #include <belay/runtime/scope.hpp>
 
 #include <mutex>
 #include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace belay::detail {
 
@@ -15,6 +20,28 @@ child_record::child_record(scope& parent, std::source_location site) noexcept
 
 record* child_record::end_child(outcome how, const std::exception_ptr* error) noexcept {
     return scope_->child_ended(*this, how, error);
+}
+
+/// Its scope, even its runtime, may have gone.
+[[gnu::cold]] void child_record::report_unseen(const std::exception_ptr& error) noexcept {
+    worker* w = this_worker();
+    observer& to = w != nullptr ? *w->core().watcher : process_observer();
+    to.error_lost(scope_name_ != nullptr ? std::string_view{*scope_name_} : std::string_view{}, spawn_site(), error);
+    forget_unseen();
+}
+
+/// It is in no list any more.
+[[gnu::cold]] void child_record::keep_scope_name(std::string_view name) noexcept {
+    try {
+        scope_name_ = new std::string{name};
+    } catch (...) {
+        scope_name_ = nullptr;
+    }
+}
+
+[[gnu::cold]] void child_record::forget_unseen() noexcept {
+    unseen_error_ = false;
+    delete std::exchange(scope_name_, nullptr);
 }
 
 // Why everything here is alive. The record: the caller's handle has a reference, ended or not. The scope, and the node with

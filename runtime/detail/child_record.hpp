@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <string>
+#include <string_view>
 
 namespace belay {
 class scope;
@@ -36,6 +38,11 @@ public:
     void request_stop() noexcept;
     /// How it ended; only when ended().
     [[nodiscard]] outcome how() const noexcept { return how_; }
+    /// Its result is about to be taken, by the one who may join it.
+    void set_seen() noexcept {
+        if (unseen_error_) [[unlikely]]
+            forget_unseen();
+    }
 
 protected:
     ~child_record() = default;
@@ -43,13 +50,24 @@ protected:
     /// reference. Returns the scope's parent if this was the last child.
     record* end_child(outcome how, const std::exception_ptr* error) noexcept;
     [[nodiscard]] scope& parent_scope() const noexcept { return *scope_; }
+    /// The record goes: if nobody has seen the error that it ended with, nobody will.
+    void report_if_unseen(const std::exception_ptr& error) noexcept {
+        if (unseen_error_) [[unlikely]]
+            report_unseen(error);
+    }
 
     scope* scope_;
 
 private:
     friend class belay::scope;
     friend class join_operation;
-    child_record* prev_ = nullptr;
+    void report_unseen(const std::exception_ptr& error) noexcept;
+    void keep_scope_name(std::string_view name) noexcept;
+    void forget_unseen() noexcept;
+    union {
+        child_record* prev_ = nullptr;  // while it is in its scope's list
+        const std::string* scope_name_;  // afterwards, if unseen_error_: a copy; null when there was no memory for it
+    };
     child_record* next_sibling_ = nullptr;
     join_operation* joiner_ = nullptr;  // guarded by join_lock_, as are all changes of ended_
     spin_lock join_lock_;
@@ -59,7 +77,9 @@ private:
     outcome how_ = outcome::stopped;
 
 protected:
-    bool has_root_ = false;  // the derived class's, here because of the padding: a record's size is promised
+    // Two bits, because a record's size is promised. Nobody asks for has_root_ once unseen_error_ is written.
+    bool has_root_ : 1 = false;  // the derived class's
+    bool unseen_error_ : 1 = false;  // its scope does not rethrow it. Written before ended_ is set, then by the joiner
 };
 
 /// Waits for a child to end.

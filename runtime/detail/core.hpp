@@ -38,6 +38,7 @@ struct shutdown_report;
 namespace detail {
 
 class blocking_core;
+class lost_time;
 struct overdue_stop;
 class simulator;
 class watchdog;
@@ -92,7 +93,10 @@ public:
     detail::stop_latency stop_latency;
     overdue_stops overdue;
     /// The watchdog: one that was stopped, and whose cleanups were over, before that time. False: there is none.
-    bool take_overdue_stop(std::int64_t before_ns, overdue_stop& out) noexcept;
+    bool take_overdue_stop(std::int64_t before_ns, const lost_time& lost, overdue_stop& out) noexcept;
+
+    /// hosted: no thread of the host drives it although there is something to do. Any thread; one system call.
+    [[nodiscard]] bool host_is_away() const noexcept;
 
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] runtime_metrics metrics() const;

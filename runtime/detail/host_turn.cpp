@@ -6,6 +6,7 @@
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/task.hpp>  // misuse
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -217,6 +218,14 @@ bool host_turn::run_out(std::int64_t deadline_ns, bool (*done)(runtime_core&)) n
         }
     }
     return true;
+}
+
+// relaxed: whether it is driven says nothing of anything else. Between two turns the port is prepared to wait: its handle is readable when
+// a host would have to come.
+bool runtime_core::host_is_away() const noexcept {
+    if (how != flavour::hosted || driven_.load(std::memory_order_relaxed)) return false;
+    pollfd handle{.fd = workers.front().port().wait_handle(), .events = POLLIN, .revents = 0};
+    return ::poll(&handle, 1, 0) == 1;
 }
 
 }  // namespace belay::detail

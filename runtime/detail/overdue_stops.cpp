@@ -1,5 +1,6 @@
 // What the watchdog finds in the list of stopped scopes.
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/overdue_stop.hpp>
 #include <belay/runtime/detail/snapshot.hpp>
 #include <belay/runtime/detail/task_list.hpp>
@@ -78,14 +79,15 @@ void scope::describe_overdue(detail::overdue_stop& out) noexcept {
 
 namespace detail {
 
-bool runtime_core::take_overdue_stop(std::int64_t before_ns, overdue_stop& out) noexcept {
+bool runtime_core::take_overdue_stop(std::int64_t before_ns, const lost_time& lost, overdue_stop& out) noexcept {
     auto due = [&](const stopped_scope& entry) {
         const auto& s = static_cast<const scope&>(entry);
         // relaxed: written before it was listed, under the lock.
         auto since_ns = s.stopped_at_ns_.load(std::memory_order_relaxed);
         auto cleanup_ns = s.node.cleanup_until_ns.load(std::memory_order_relaxed);
         bool ended = (s.pending_.load(std::memory_order_relaxed) & (scope::body_unit | (scope::body_unit - 1))) == 0;
-        return !ended && std::max(since_ns, cleanup_ns) <= before_ns;
+        auto begin_ns = std::max(since_ns, cleanup_ns);
+        return !ended && begin_ns + lost.since(begin_ns) <= before_ns;
     };
     auto inside = [](const stopped_scope& inner, const stopped_scope& outer) {
         const stop_node* above = static_cast<const scope&>(inner).node.parent;

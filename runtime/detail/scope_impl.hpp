@@ -123,7 +123,7 @@ public:
             task_access::destroy(*work_);
         }
         ended_ = how;
-        if (how == outcome::error) scope_.failed(result_.error(), *this, true);
+        if (how == outcome::error) scope_.failed(result_.error(), *this, nullptr);
         return scope_.leave(scope::body_unit);
     }
 

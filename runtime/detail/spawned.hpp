@@ -98,7 +98,9 @@ public:
     result_slot<T> result;
 
 protected:
-    ~spawned_result() = default;
+    ~spawned_result() {
+        if (result.has_error()) this->report_if_unseen(result.error());
+    }
 };
 
 template <class T, class F, class... Args>

@@ -36,6 +36,7 @@ watchdog::watchdog(runtime_core& core)
       threshold_ns_{core.watcher->stall_threshold().count()},
       stop_limit_ns_{core.watcher->stop_limit().count()},
       stop_tick_ns_{std::max<std::int64_t>(stop_limit_ns_ / 4, 1'000'000)},
+      stops_lost_{stop_limit_ns_},
       deadlocks_{core},
       pools_{core},
       starving_{core} {
@@ -151,12 +152,16 @@ void watchdog::sleep(std::unique_lock<std::mutex>& guard) noexcept {
         if (core_.overdue.any()) until = std::min(until, saturating_add(now_ns(), stop_tick_ns_));
         if (until == never) {
             wakeup_.wait(guard, woken);
-        } else if (!wakeup_.wait_until(guard, at(until), woken)) {
+        } else {
+            bool called = wakeup_.wait_until(guard, at(until), woken);
             guard.unlock();
             std::int64_t now = now_ns();
-            look_at_stops(now);
-            pools_.look(now);
-            if (now >= deadlocks_.idle_due() && all_sleep()) deadlocks_.look_idle(now);
+            note_late(now, now - until);
+            if (!called) {
+                look_at_stops(now);
+                pools_.look(now);
+                if (now >= deadlocks_.idle_due() && all_sleep()) deadlocks_.look_idle(now);
+            }
             guard.lock();
         }
     }
@@ -165,6 +170,7 @@ void watchdog::sleep(std::unique_lock<std::mutex>& guard) noexcept {
 
 /// One tick. True if any worker was in a task.
 bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
+    note_late(now, late);
     starving_.look(now);
     look_at_stops(now);
     pools_.look(now);
@@ -222,12 +228,20 @@ bool watchdog::look(std::int64_t now, std::int64_t late) noexcept {
     return busy;
 }
 
+/// The process was stopped, or had no CPU: nobody could end in that time.
+void watchdog::note_late(std::int64_t now, std::int64_t late) noexcept {
+    stops_lost_.note(now, late);
+    pools_.note_late(now, late);
+}
+
 void watchdog::look_at_stops(std::int64_t now) noexcept {
     if (!core_.overdue.any()) return;
+    stops_lost_.note_away(now, core_.host_is_away());
     overdue_stop found;
-    while (core_.take_overdue_stop(now - stop_limit_ns_, found)) {
+    while (core_.take_overdue_stop(now - stop_limit_ns_, stops_lost_, found)) {
         if (found.why == stop_reason::shutdown) continue;  // which has a grace and a report of its own
-        core_.watcher->stop_ignored({core_.name, found.scope.data(), found.why, std::chrono::nanoseconds{now - found.since_ns},
+        std::chrono::nanoseconds elapsed{now - found.since_ns - stops_lost_.since(found.since_ns)};
+        core_.watcher->stop_ignored({core_.name, found.scope.data(), found.why, elapsed,
                                      std::span{found.tasks}.first(found.described), found.total, found.awaited});
     }
 }

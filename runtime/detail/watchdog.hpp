@@ -4,6 +4,7 @@
 
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/detail/deadlock_watch.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/pool_watch.hpp>
 #include <belay/runtime/detail/starvation_watch.hpp>
 
@@ -57,6 +58,7 @@ private:
     [[nodiscard]] std::int64_t tick() const noexcept;
     std::int64_t set_due(std::int64_t due) noexcept;
     bool look(std::int64_t now, std::int64_t late) noexcept;
+    void note_late(std::int64_t now, std::int64_t late) noexcept;
     void look_at_stops(std::int64_t now) noexcept;
     void sleep(std::unique_lock<std::mutex>& guard) noexcept;
     void report(unsigned index, view& seen, std::int64_t now, std::int64_t late) noexcept;
@@ -68,6 +70,7 @@ private:
     std::int64_t threshold_ns_;
     std::int64_t stop_limit_ns_;  // 0: stops are not watched
     std::int64_t stop_tick_ns_;  // while one is
+    lost_time stops_lost_;
     deadlock_watch deadlocks_;
     pool_watch pools_;
     starvation_watch starving_;

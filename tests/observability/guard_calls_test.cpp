@@ -19,12 +19,15 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <fstream>
@@ -105,6 +108,7 @@ TEST(GuardCalls, CallsThatSleepForATimeAreNamed) {
     EXPECT_EQ(functions_of_a_wait([&] { ::nanosleep(&length, nullptr); }), "nanosleep");
     EXPECT_EQ(functions_of_a_wait([&] { ::clock_nanosleep(CLOCK_MONOTONIC, 0, &length, nullptr); }), "clock_nanosleep");
     EXPECT_EQ(functions_of_a_wait([] { ::usleep(2000); }), "usleep");
+    EXPECT_EQ(functions_of_a_wait([&] { ::thrd_sleep(&length, nullptr); }), "thrd_sleep");
     EXPECT_NE(functions_of_a_wait([] { std::this_thread::sleep_for(2ms); }), "");  // nanosleep or clock_nanosleep
     EXPECT_EQ(functions_of_a_wait([] { ::poll(nullptr, 0, 2); }), "poll");
     EXPECT_EQ(functions_of_a_wait([&] { ::ppoll(nullptr, 0, &length, nullptr); }), "ppoll");
@@ -165,6 +169,37 @@ TEST(GuardCalls, CallsThatWaitForAnotherThreadAreNamed) {
               }),
               "pthread_join");
     EXPECT_NE(functions_of_a_wait([] { (void)!::system("sleep 0.01"); }).find("system"), std::string::npos);
+    EXPECT_NE(functions_of_a_wait([] { ::pclose(::popen("sleep 0.01", "r")); }).find("pclose"), std::string::npos);
+    EXPECT_NE(functions_of_a_wait([] {
+                  thrd_t other{};
+                  auto sleeps = [](void*) {
+                      std::this_thread::sleep_for(2ms);
+                      return 0;
+                  };
+                  if (::thrd_create(&other, sleeps, nullptr) == thrd_success) ::thrd_join(other, nullptr);
+              }).find("thrd_join"),
+              std::string::npos);
+    EXPECT_NE(functions_of_a_wait([] {
+                  cnd_t changed{};
+                  mtx_t mutex{};
+                  ::cnd_init(&changed);
+                  ::mtx_init(&mutex, mtx_plain);
+                  ::mtx_lock(&mutex);
+                  timespec soon{};
+                  ::timespec_get(&soon, TIME_UTC);
+                  soon.tv_nsec = std::min<long>(soon.tv_nsec + 2'000'000, 999'999'999);
+                  ::cnd_timedwait(&changed, &mutex, &soon);
+                  ::mtx_unlock(&mutex);
+              }).find("cnd_timedwait"),
+              std::string::npos);
+    EXPECT_EQ(functions_of_a_wait([] {
+                  int set = ::semget(IPC_PRIVATE, 1, 0600);
+                  sembuf take{0, -1, 0};
+                  timespec limit{0, 2'000'000};
+                  ::semtimedop(set, &take, 1, &limit);
+                  ::semctl(set, 0, IPC_RMID);
+              }),
+              "semtimedop");
 }
 
 // Strictly: where the host has too few CPUs, and tests run beside this one, waiting for a lock says nothing.

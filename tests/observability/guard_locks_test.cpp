@@ -215,6 +215,66 @@ TEST(GuardLocks, ALambdaThatLockedIsNamed) {
     EXPECT_NE(reports[0].fix.find("before line " + std::to_string(awaits) + " of "), std::string::npos) << reports[0].to_text();
 }
 
+// ---- whose await it is, of functions with one name --------------------------------------------------------------
+
+struct where_held {
+    std::mutex mutex;
+    std::uint_least32_t awaits = 0;
+};
+std::string fix_of(task<> (*holds)(where_held&), where_held& held) {
+    test::captured_reports captured;
+    {
+        runtime rt{with_policy("all=log,stall=off,block=off", 1)};
+        rt.block_on(holds(held));
+    }
+    auto reports = captured.sink->of(guardrail::guard_across_suspension);
+    EXPECT_EQ(reports.size(), 1U);
+    return reports.empty() ? "" : reports[0].fix;
+}
+
+template <class T>
+task<> holds_in_a_template(T& held) {
+    std::scoped_lock lock{held.mutex};
+    held.awaits = std::source_location::current().line() + 1;
+    co_await inner();
+}
+
+TEST(GuardLocks, ATemplateThatLockedIsNamed) {
+    where_held held;
+    auto fix = fix_of(&holds_in_a_template<where_held>, held);
+    EXPECT_NE(fix.find("before line " + std::to_string(held.awaits) + " of belay::holds_in_a_template("), std::string::npos)
+        << fix;
+}
+
+task<> overloaded(int /*unused*/) { co_await yield(); }
+task<> overloaded(where_held& held) {
+    std::scoped_lock lock{held.mutex};
+    held.awaits = std::source_location::current().line() + 1;
+    co_await overloaded(1);
+}
+
+TEST(GuardLocks, AnOverloadIsToldFromAnother) {
+    where_held held;
+    auto fix = fix_of(&overloaded, held);
+    EXPECT_NE(fix.find("before line " + std::to_string(held.awaits) + " of belay::overloaded("), std::string::npos) << fix;
+}
+
+task<> walk(where_held& held, int depth) {
+    if (depth == 0) co_return co_await yield();
+    if (depth == 2) {
+        std::scoped_lock lock{held.mutex};
+        held.awaits = std::source_location::current().line() + 1;
+        co_return co_await walk(held, 1);
+    }
+    co_await walk(held, 0);
+}
+
+TEST(GuardLocks, OfOneThatCallsItselfEachIsNamed) {
+    where_held held;
+    auto fix = fix_of([](where_held& h) { return walk(h, 2); }, held);
+    EXPECT_NE(fix.find("and line " + std::to_string(held.awaits) + " of belay::walk("), std::string::npos) << fix;
+}
+
 TEST(GuardLocks, TwoLocksAreBothNamed) {
     std::mutex a;
     std::mutex b;

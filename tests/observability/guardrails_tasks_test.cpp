@@ -5,10 +5,12 @@
 #include <belay/runtime/runtime.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/timeout.hpp>
+#include <belay/runtime/yield.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <string>
@@ -114,6 +116,69 @@ TEST(LostError, AnErrorThatIsRethrownIsSilent) {
         } catch (const std::runtime_error&) {}
     });
     EXPECT_EQ(captured.sink->written(), 0U);
+}
+
+TEST(LostError, AnErrorThatIsJoinedIsSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    auto join = [](auto handle) -> task<> {
+        try {
+            co_await handle.join();
+            ADD_FAILURE() << "no error";
+        } catch (const std::runtime_error&) {}
+    };
+    rt.block_on(join(rt.spawn(fails)));  // the scope of all isolates
+    rt.block_on(with_scope({.on_error = on_error::isolate}, [&](scope& s) -> task<> {
+        co_await join(s.spawn(fails));
+        auto ended = s.spawn(fails);
+        while (!ended.ended()) co_await yield();
+        EXPECT_THROW(co_await ended.join_optional(), std::runtime_error);
+    }));
+    EXPECT_EQ(captured.sink->written(), 0U) << test::text_of(captured, guardrail::lost_error);
+}
+
+TEST(LostError, AFurtherErrorThatIsJoinedIsSilent) {
+    test::captured_reports captured;
+    runtime rt{with_policy("all=log")};
+    std::array<join_handle<>, 2> handles;
+    std::atomic<int> begun{0};
+    auto fails_with_the_other = [&]() -> task<> {
+        for (++begun; begun < 2;) std::this_thread::yield();
+        throw std::runtime_error("the disk is full");
+        co_return;
+    };
+    rt.block_on([&]() -> task<> {
+        EXPECT_THROW(co_await with_scope([&](scope& s) -> task<> {
+                         for (auto& handle : handles) handle = s.spawn(fails_with_the_other);
+                         co_return;
+                     }),
+                     std::runtime_error);
+        for (auto& handle : handles)
+            EXPECT_THROW(co_await handle.join(), std::runtime_error);  // the scope rethrows one of the two
+    });
+    EXPECT_EQ(captured.sink->written(), 0U) << test::text_of(captured, guardrail::lost_error);
+}
+
+TEST(LostError, AnErrorIsLostWhenItsHandleGoesWithoutAJoin) {
+    test::captured_reports captured;
+    join_handle<> handle;
+    std::uint_least32_t spawned = 0;
+    {
+        runtime rt{with_policy("all=log")};
+        rt.block_on(with_scope({.name = "newsletters of today", .on_error = on_error::isolate}, [&](scope& s) -> task<> {
+            spawned = std::source_location::current().line() + 1;
+            handle = s.spawn(fails);
+            co_return;
+        }));
+        EXPECT_EQ(captured.sink->written(), 0U) << "somebody may join it yet";
+    }
+    handle = {};
+    auto reports = captured.sink->of(guardrail::lost_error);
+    ASSERT_EQ(reports.size(), 1U);
+    auto text = reports[0].to_text();
+    EXPECT_NE(reports[0].what.find("in scope \"newsletters of today\": std::runtime_error: the disk is full"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find(place(spawned)), std::string::npos) << text;
 }
 
 // ---- never awaited ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 #include <belay/observability/impl/report_thread.hpp>
 
+#include <belay/runtime/scope.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/sync/sync_mutex.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
@@ -95,6 +96,24 @@ TEST(ReportThread, AWorkerGoesOnWhileItsReportIsWritten) {
             }
             slow->release();  // not reached by a worker that waits for the sink
         });
+    }
+    guardrails::set_sink(before);
+    EXPECT_TRUE(slow->in_time());
+}
+
+TEST(ReportThread, AReportWithoutAddressesHoldsNobodyUpEither) {
+    auto slow = std::make_shared<slow_sink>();
+    auto before = guardrails::set_sink(slow);
+    {
+        runtime rt{test::with_policy("all=off,error=log", 1)};
+        rt.block_on(with_scope({.on_error = on_error::isolate}, [&](scope& s) -> task<> {
+            s.spawn([]() -> task<> {
+                throw std::runtime_error("down");
+                co_return;
+            });
+            while (s.size() != 0) co_await yield();
+            slow->release();
+        }));
     }
     guardrails::set_sink(before);
     EXPECT_TRUE(slow->in_time());

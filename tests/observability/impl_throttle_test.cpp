@@ -71,18 +71,39 @@ TEST(ReportThrottle, MorePlacesThanItCanTellApartAreStillRateLimited) {
     EXPECT_EQ(written, 5);
 }
 
-TEST(ReportThrottle, ASuppressedPlaceIsNotAdmittedAgainAndLeavesTheLimitToOthers) {
+TEST(ReportThrottle, SuppressedPlacesLeaveTheLimitToOthers) {
     throttle_at t;
     for (std::uint64_t place = 1; place <= 10; ++place) {
-        auto d = t.admit(place, guardrail::lost_error, true);
+        auto d = t.admit(place);
         EXPECT_TRUE(d.write);
         t.throttle.suppress(guardrail::lost_error, place, d.suppressed);
-        EXPECT_FALSE(t.admit(place, guardrail::lost_error, true).write);
     }
     int written = 0;
     for (std::uint64_t place = 11; place <= 30; ++place) written += t.admit(place).write ? 1 : 0;
     EXPECT_EQ(written, 5);
     EXPECT_TRUE(t.admit(1, guardrail::task_leak).write) << "of another guardrail";
+}
+
+// What fires there next need not be what is suppressed: of a stall the place is no more than the innermost frames.
+TEST(ReportThrottle, ASuppressedPlaceIsLookedAtAgainAtDoubleTheNumber) {
+    throttle_at t;
+    std::vector<std::uint64_t> looked;
+    for (int i = 1; i <= 40; ++i) {
+        auto d = t.admit(7);
+        if (!d.write) continue;
+        looked.push_back(d.occurrence);
+        t.throttle.suppress(guardrail::lost_error, 7, d.suppressed);
+    }
+    EXPECT_EQ(looked, (std::vector<std::uint64_t>{1, 2, 4, 8, 16, 32}));
+}
+
+TEST(ReportThrottle, APanicIsLookedAtAlthoughItsPlaceWasSuppressed) {
+    throttle_at t;
+    for (int i = 0; i < 30; ++i) {
+        auto d = t.admit(1, guardrail::blocked_worker, true);
+        EXPECT_TRUE(d.write);
+        t.throttle.suppress(guardrail::blocked_worker, 1, d.suppressed);
+    }
 }
 
 }  // namespace

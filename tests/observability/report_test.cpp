@@ -219,5 +219,15 @@ TEST(SourceText, DurationsHaveTheUnitThatReadsBest) {
     EXPECT_EQ(detail::duration_text(1300ms), "1.3 s");
 }
 
+// The text of an exception is of any encoding, and a reader of JSON takes UTF-8 only.
+TEST(Report, WhatIsNotUtf8IsReplacedInJson) {
+    report r;
+    r.what = "caf\xe9 \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xed\xa0\x80 \xc0\xaf \xf5 \xe2\x82";
+    const std::string bad = "\xef\xbf\xbd";
+    auto expected = "caf" + bad + " \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 " + bad + bad + bad + " " + bad + bad + " " + bad +
+                    " " + bad + bad;
+    EXPECT_NE(r.to_json().find("\"" + expected + "\""), std::string::npos) << r.to_json();
+}
+
 }  // namespace
 }  // namespace belay

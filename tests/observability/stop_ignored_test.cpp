@@ -1,8 +1,10 @@
 // The guardrail "stop": a scope that was stopped and does not end. What ignores its stop here is let go by the report.
 #include <belay/observability/guardrails.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/overdue_stop.hpp>
 #include <belay/runtime/detail/worker.hpp>
 #include <belay/runtime/finally.hpp>
+#include <belay/runtime/local_runtime.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/shield.hpp>
 #include <belay/runtime/sleep.hpp>
@@ -12,9 +14,16 @@
 #include <belay/tests/observability/guarded_runtime.hpp>
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <coroutine>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -238,7 +247,7 @@ TEST(StopIgnored, ATaskThatEndsIsSilent) {
 /// What the watchdog would find at that time from now on.
 bool overdue_in(std::chrono::nanoseconds later) {
     detail::overdue_stop found;
-    return detail::this_worker()->core().take_overdue_stop(detail::now_ns() + later.count(), found);
+    return detail::this_worker()->core().take_overdue_stop(detail::now_ns() + later.count(), detail::lost_time{0}, found);
 }
 
 // A cleanup has its grace of a minute: within that no stop is overdue, after it every stop is.
@@ -373,6 +382,99 @@ TEST(CleanupOverrun, OneThatEndsInTimeOrWithTheShutdownIsNot) {
         rt.shutdown(50ms);
     }
     EXPECT_EQ(captured.sink->of(guardrail::cleanup_overrun).size(), 0U);
+}
+
+// ---- time that counts against nobody ---------------------------------------------------------------------------
+
+/// How often the watchdogs of this process have gone to sleep again.
+std::uint64_t looks_of_watchdogs() {
+    std::uint64_t looks = 0;
+    for (const auto& thread : std::filesystem::directory_iterator{"/proc/self/task"}) {
+        std::string name;
+        std::getline(std::ifstream{thread.path() / "comm"}, name);
+        if (name != "belay-watchdog") continue;
+        std::ifstream status{thread.path() / "status"};
+        for (std::string word; status >> word;)
+            if (word == "voluntary_ctxt_switches:" && status >> word) looks += std::stoull(word);
+    }
+    return looks;
+}
+
+/// There is one: a local_runtime has a watchdog when stalls are looked for.
+void let_watchdogs_look(std::uint64_t times) {
+    for (auto begin = looks_of_watchdogs(); looks_of_watchdogs() < begin + times;) std::this_thread::yield();
+}
+
+/// Stops this process, and has it continued after so long.
+void be_stopped_for(std::chrono::milliseconds time) {
+    pid_t self = ::getpid();
+    pid_t helper = ::fork();
+    ASSERT_GE(helper, 0);
+    if (helper == 0) {
+        ::kill(self, SIGSTOP);
+        timespec length{0, std::chrono::nanoseconds{time}.count()};
+        ::nanosleep(&length, nullptr);
+        ::kill(self, SIGCONT);
+        ::_exit(0);
+    }
+    ::waitpid(helper, nullptr, 0);
+}
+
+TEST(StopIgnored, ATimeInWhichTheProcessWasStoppedDoesNotCount) {
+    test::captured_reports captured;
+    deaf op;
+    runtime rt{with_policy("all=log,stall=off,stop=log:400ms", 1)};
+    std::thread ends;
+    rt.block_on(with_scope([&](scope& s) -> task<> {
+        s.spawn(wait_for, &op);
+        while (op.waiting.load() == nullptr) co_await yield();
+        s.request_stop();
+        ends = std::thread{[&] {
+            let_watchdogs_look(1);
+            be_stopped_for(600ms);
+            let_watchdogs_look(2);
+            op.end();
+        }};
+    }));
+    ends.join();
+    EXPECT_EQ(captured.sink->written(), 0U) << text_of(captured, guardrail::stop_ignored);
+}
+
+TEST(StopIgnored, ALocalRuntimeThatIsNotDrivenIsNotReported) {
+    test::captured_reports captured;
+    local_runtime rt{{.guardrails = "all=log,stall=log:60s,stop=log:100ms"}};
+    scope* open = nullptr;
+    auto over = rt.spawn([&]() -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([]() -> task<> { co_await sleep_for(1h); });
+            open = &s;
+            co_return;
+        });
+    });
+    while (open == nullptr || open->size() == 0) rt.poll();
+    rt.poll();
+    open->request_stop();
+    let_watchdogs_look(8);  // each a quarter of the limit
+    while (!over.ended()) rt.poll();
+    EXPECT_EQ(captured.sink->written(), 0U) << text_of(captured, guardrail::stop_ignored);
+}
+
+TEST(StopIgnored, ALocalRuntimeThatHasNothingToDoIsReported) {
+    test::captured_reports captured;
+    local_runtime rt{{.guardrails = "all=log,stall=log:60s,stop=log:20ms"}};
+    deaf op;
+    auto over = rt.spawn([&]() -> task<> {
+        co_await with_scope({.name = "window"}, [&](scope& s) -> task<> {
+            s.spawn(wait_for, &op);
+            while (op.waiting.load() == nullptr) co_await yield();
+            s.request_stop();
+        });
+    });
+    for (int i = 0; i < 100; ++i) rt.poll();
+    test::wait_for_reports(*captured.sink, 1);
+    op.end();
+    while (!over.ended()) rt.poll();
+    EXPECT_NE(text_of(captured, guardrail::stop_ignored).find("scope \"window\""), std::string::npos);
 }
 
 }  // namespace

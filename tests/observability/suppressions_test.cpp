@@ -81,6 +81,7 @@ TEST(Suppressions, ARefusalSaysWhatIsWrong) {
 TEST(Suppressions, AFileHasOneALine) {
     auto path = std::filesystem::temp_directory_path() / ("belay_suppressions_" + std::to_string(::getpid()));
     EXPECT_THROW(guardrails::suppress_file(path.string()), std::system_error);
+    EXPECT_THROW(guardrails::suppress_file(path.parent_path().string()), std::system_error) << "a directory";
     std::ofstream{path} << "# what the old code does\n\n  block:old::* \r\nawait:old::run\n";
     guardrails::suppress_file(path.string());
     report r;

@@ -287,6 +287,20 @@ TEST_F(SyscallDispatch, TheFirstFrameOfAWorkerIsSilent) {
     EXPECT_EQ(captured.sink->written(), 0U) << test::text_of(captured, guardrail::blocking_call);
 }
 
+// As belay::guard does it for a task at its first call of each function.
+TEST_F(SyscallDispatch, TheLookUpOfANameIsSilent) {
+    std::atomic<bool> over{false};
+    std::thread looks_up_names{[&] {
+        while (!over) (void)::dlsym(RTLD_DEFAULT, "no_function_of_this_name");
+    }};
+    EXPECT_EQ(calls([] {
+                  for (int i = 0; i < 1000; ++i) (void)::dlsym(RTLD_DEFAULT, "another_one");
+              }),
+              "");
+    over = true;
+    looks_up_names.join();
+}
+
 TEST_F(SyscallDispatch, WhatIsAllowedIsSilent) {
     EXPECT_EQ(calls([] {
                   guardrails::allow why{"a test"};

@@ -338,7 +338,7 @@ TEST_F(Scope, EveryKindOfSpawnKnowsItsLine) {
             first = std::source_location::current().line();
             s.spawn(fail, 1);
             co_await until(gone);
-            EXPECT_TRUE(s.try_spawn(fail, 2));
+            EXPECT_TRUE(s.try_spawn(fail, 2));  // whose handle goes here
             co_await until(gone);
             co_await s.spawn_when_free(fail, 3);
             co_await s.spawn_when_free(fail, 4);
