@@ -1,6 +1,7 @@
 // Guardrails for what load brings about: a scope without a limit, and a pool without a free thread.
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/blocking.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/blocking_job.hpp>
 #include <belay/runtime/detail/core.hpp>
 #include <belay/runtime/scope.hpp>
@@ -123,21 +124,25 @@ TEST(PoolSaturated, IsSoOnceUntilTheQueueHasMoved) {
     runtime rt{with_policy("all=log,stall=off,pool=off")};
     blocking_pool disks{rt, {.name = "disks", .max_threads = 1}};
     saturated_pool found;
+    const detail::lost_time none{0};
     auto soon = [] { return detail::now_ns() + std::chrono::nanoseconds{std::chrono::hours{1}}.count(); };
-    EXPECT_EQ(disks.core().look(soon(), found), state::empty);
+    EXPECT_EQ(disks.core().look(soon(), none, found), state::empty);
     rt.block_on(with_scope([&](scope& s) -> task<> {
         s.spawn([&]() -> task<> { co_await disks.run([&] { holds(); }); });
         while (!holds.taken) co_await yield();
-        EXPECT_EQ(disks.core().look(soon(), found), state::empty);  // it runs, and nobody waits
+        EXPECT_EQ(disks.core().look(soon(), none, found), state::empty);  // it runs, and nobody waits
         s.spawn([&]() -> task<> { co_await disks.run([] {}); });
         while (disks.metrics().queued == 0) co_await yield();
-        EXPECT_EQ(disks.core().look(0, found), state::moving);  // not for so long
-        EXPECT_EQ(disks.core().look(soon(), found), state::saturated);
+        EXPECT_EQ(disks.core().look(0, none, found), state::moving);  // not for so long
+        detail::lost_time stopped{0};
+        stopped.note(2 * soon(), 2 * soon());
+        EXPECT_EQ(disks.core().look(soon(), stopped, found), state::moving);  // but for a time that does not count
+        EXPECT_EQ(disks.core().look(soon(), none, found), state::saturated);
         EXPECT_EQ(found.queued, 1U);
-        EXPECT_EQ(disks.core().look(soon(), found), state::moving);  // that was said
+        EXPECT_EQ(disks.core().look(soon(), none, found), state::moving);  // that was said
         holds.open = true;
     }));
-    EXPECT_EQ(disks.core().look(soon(), found), state::empty);
+    EXPECT_EQ(disks.core().look(soon(), none, found), state::empty);
 }
 
 }  // namespace
