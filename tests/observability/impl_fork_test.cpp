@@ -63,6 +63,7 @@ TEST(Fork, AThreadThatIsAllowedStaysSoInTheChild) {
 }
 
 TEST(Fork, AStackCanBeTakenAlthoughTheParentIsAtIt) {
+    if (test::intercepted_calls) GTEST_SKIP() << "ThreadSanitizer starts no threads in a child";
     std::atomic<bool> over{false};
     std::atomic<int> blocks{0};
     std::thread blocks_signals{[&] {
