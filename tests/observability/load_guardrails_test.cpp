@@ -1,9 +1,9 @@
 // Guardrails for what load brings about: a scope without a limit, and a pool without a free thread.
 #include <belay/observability/guardrails.hpp>
 #include <belay/runtime/blocking.hpp>
-#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/detail/blocking_job.hpp>
 #include <belay/runtime/detail/core.hpp>
+#include <belay/runtime/detail/lost_time.hpp>
 #include <belay/runtime/scope.hpp>
 #include <belay/runtime/yield.hpp>
 #include <belay/tests/observability/guarded_runtime.hpp>
