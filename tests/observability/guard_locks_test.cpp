@@ -242,7 +242,7 @@ task<> holds_in_a_template(T& held) {
 TEST(GuardLocks, ATemplateThatLockedIsNamed) {
     where_held held;
     auto fix = fix_of(&holds_in_a_template<where_held>, held);
-    EXPECT_NE(fix.find("before line " + std::to_string(held.awaits) + " of belay::holds_in_a_template("), std::string::npos)
+    EXPECT_NE(fix.find("before line " + std::to_string(held.awaits) + " of belay::holds_in_a_template"), std::string::npos)
         << fix;
 }
 
