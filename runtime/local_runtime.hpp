@@ -114,8 +114,8 @@ public:
     /// can interrupt its epoll_wait(2) with EINTR, without a signal; poll(2) goes on by itself.
     [[nodiscard]] int native_handle() const noexcept;
 
-    /// Spawns into the runtime's root scope, whose policy is `isolate`: an error is counted and reported with the spawn
-    /// site. Any thread; native_handle() becomes readable. Throws scope_closed after shutdown has begun. See scope::spawn for
+    /// Spawns into the runtime's root scope, whose policy is `isolate`: an error that no join() takes is counted and reported with the
+    /// spawn site. Any thread; native_handle() becomes readable. Throws scope_closed after shutdown has begun. See scope::spawn for
     /// arguments and lifetime.
     template <class F>
     auto spawn(F&& f, std::source_location at = std::source_location::current()) {

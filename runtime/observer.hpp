@@ -179,7 +179,7 @@ public:
     virtual void starved(const starvation& found) noexcept = 0;
     /// A scope whose `max_tasks` nobody has set has come to so many tasks. `spawned` is the place of one of the latest.
     virtual void fanned_out(std::string_view scope, std::size_t tasks, std::source_location spawned) noexcept = 0;
-    /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first.
+    /// An exception that nobody will see: from a child of an `isolate` scope, or a further one beside the first, that no join took.
     /// `scope` is empty when it has no name or is not known any more.
     virtual void error_lost(std::string_view scope, std::source_location spawned, std::exception_ptr error) noexcept = 0;
     /// An exception out of `hook`, a field of runtime_options, where nobody waits for it. On that worker.

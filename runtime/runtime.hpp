@@ -89,8 +89,8 @@ public:
         return block_on(body(), here);
     }
 
-    /// Spawns into the runtime's root scope, whose policy is `isolate`: an error is counted and reported with the spawn
-    /// site. Any thread. Throws scope_closed after shutdown has begun. See scope::spawn for arguments and lifetime.
+    /// Spawns into the runtime's root scope, whose policy is `isolate`: an error that no join() takes is counted and reported with the
+    /// spawn site. Any thread. Throws scope_closed after shutdown has begun. See scope::spawn for arguments and lifetime.
     template <class F>
     auto spawn(F&& f, std::source_location at = std::source_location::current()) {
         return root_scope().spawn_at(at, std::forward<F>(f));

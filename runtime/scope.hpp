@@ -29,9 +29,9 @@ namespace belay {
 
 /// What a failing child does to its scope.
 enum class on_error : std::uint8_t {
-    stop_siblings,  ///< the first error stops the others and is rethrown by with_scope; further ones are reported
+    stop_siblings,  ///< the first error stops the others and is rethrown by with_scope; further ones are as with isolate
     collect,        ///< siblings run on; at the end all errors are thrown as one scope_errors
-    isolate         ///< counted and reported with the spawn site; the scope never fails: for connections, sessions
+    isolate         ///< reported with the spawn site if no join() takes it; the scope never fails: for connections, sessions
 };
 
 /// Aggregate with defaults, for designated initialisers.
