@@ -17,7 +17,6 @@ namespace belay::detail {
 namespace {
 
 constexpr pid_t no_thread = -1;
-constexpr char sinks_of_nobody = 0;
 
 thread_local int sinks_here = 0;
 
@@ -72,7 +71,7 @@ void report_thread::run(std::function<void()> work) {
             work = nullptr;
         }
     }
-    if (work) return work();  // found while a report was written: the program's sink is at fault
+    if (work) return work();  // found while a report was written: the program's sink is at fault; or after exit()
     changed_.notify_all();
 }
 
@@ -113,7 +112,7 @@ void report_thread::begin() noexcept {
         ::pthread_setname_np(thread.native_handle(), "belay-reports");
         id_ = thread.get_id();
         thread.detach();
-        keep_loaded(&sinks_of_nobody);
+        keep_loaded(&no_thread);  // its code, too
         owner = ::getpid();
         std::atexit([] { process_report_thread().end(); });
     } catch (...) {  // no threads are left, or no memory

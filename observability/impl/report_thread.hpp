@@ -1,4 +1,5 @@
-// A thread for what takes long about a report: finding the names of code addresses reads whole symbol tables.
+// A thread for what takes long about a report: the program's sink, and finding the names of code addresses, for which whole symbol tables
+// are read.
 #pragma once
 
 #include <sys/types.h>

@@ -1,4 +1,5 @@
 // What ends a process in the middle of a test tells which run it was; and a debugger may take its time.
+#include <belay/observability/impl/thread_proc.hpp>
 #include <belay/runtime/blocking.hpp>
 #include <belay/runtime/sleep.hpp>
 #include <belay/runtime/yield.hpp>
@@ -51,7 +52,7 @@ TEST(ProcessEndDeathTest, AnInstructionThatTrapsTellsTheSeed) {
     run_test(
         []() -> task<> {
             // Often enough for the watch to have looked; were it not for the tracer, it would end this at its first look.
-            for (int i = 0; i < 200; ++i) co_await spawn_blocking([] { return detail::debugger_attached(); });
+            for (int i = 0; i < 200; ++i) co_await spawn_blocking([] { return belay::detail::is_traced(); });
         },
         options);
     std::_Exit(::testing::Test::HasFailure() ? 1 : 0);

@@ -1,13 +1,13 @@
 #include <belay/tests/kit/run_guard.hpp>
 
+#include <belay/observability/impl/thread_proc.hpp>
+
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <stdexcept>
-#include <string>
 
 // There if a sanitizer is.
 extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
@@ -37,13 +37,6 @@ void tell() {
 bool reported_by_sanitizers(int signal) noexcept { return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE; }
 
 }  // namespace
-
-bool debugger_attached() {
-    std::ifstream status{"/proc/self/status"};
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != std::string::npos;
-    return false;
-}
 
 run_guard::run_guard(std::chrono::seconds step_limit) {
     check(step_limit);
@@ -98,7 +91,7 @@ void run_guard::watch(std::chrono::seconds limit) {
     std::unique_lock guard(lock_);
     for (auto before = progress.load(std::memory_order_relaxed); !changed_.wait_for(guard, limit, [this] { return done_; });) {
         const auto now = progress.load(std::memory_order_relaxed);
-        if (now == before && !debugger_attached()) {
+        if (now == before && !belay::detail::is_traced()) {
             std::fprintf(
                 stderr,
                 "belay: a step of a simulation has not ended for %lld s (explore_options.step_limit): a task computes for "

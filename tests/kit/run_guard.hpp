@@ -13,9 +13,6 @@
 
 namespace belay::kit::detail {
 
-/// Then nothing is ended because it takes long: somebody looks at it.
-bool debugger_attached();
-
 /// One at a time, around runs on this thread. While it exists, an assertion, a panic, a misuse, a fault, or a sanitizer's report is
 /// followed by the seed and the place of the run that it ended. So is a step that takes longer than the limit: then the process is
 /// ended, unless a debugger is attached.

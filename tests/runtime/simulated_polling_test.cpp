@@ -34,30 +34,24 @@ void expect_ends(const std::function<task<>()>& program) {
     }
 }
 
-TEST_F(SimulatedPolling, ByYieldEnds) {
-    expect_ends([]() -> task<> {
-        bool flag = false;
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                co_await yield();
-                flag = true;
-            });
-            while (!flag) co_await yield();
+template <class F>
+task<> wait_for_a_flag(F rest) {
+    bool flag = false;
+    co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+            co_await yield();
+            flag = true;
         });
+        while (!flag) co_await rest();
     });
 }
 
+TEST_F(SimulatedPolling, ByYieldEnds) {
+    expect_ends([] { return wait_for_a_flag([] { return yield(); }); });
+}
+
 TEST_F(SimulatedPolling, ByCheckpointEnds) {
-    expect_ends([]() -> task<> {
-        bool flag = false;
-        co_await with_scope([&](scope& s) -> task<> {
-            s.spawn([&]() -> task<> {
-                co_await yield();
-                flag = true;
-            });
-            while (!flag) co_await checkpoint();
-        });
-    });
+    expect_ends([] { return wait_for_a_flag([] { return checkpoint(); }); });
 }
 
 TEST_F(SimulatedPolling, OfAChannelEnds) {
