@@ -125,6 +125,11 @@ void worker::park() noexcept {
         // A notifier claimed this worker and counted it as a searcher before it woke it.
         searching_ = true;
         worker_counters::bump(counters.wakeups);
+    } else if (work) {
+        // Whoever made it ready may have trusted the search that has just ended, and woken nobody: this worker searches still. When it has
+        // found something it wakes the next one, which would otherwise wait until a poll ends.
+        core_.searching_.fetch_add(1, std::memory_order_seq_cst);
+        searching_ = true;
     }
     // After the idle set says that somebody runs: whatever the next poll begins with, a timer or an I/O completion, it is
     // watched.

@@ -24,6 +24,7 @@ struct runtime {
     std::array<cell<int>, 2> own{0, 0};  // what waits in each worker's own queue, where thieves find it
     std::array<cell<bool>, 2> woken{false, false};
     int done = 0;
+    int meet = 0;  // so many polls have to be under way at a time before any of them ends
 
     // ---- who makes work ready
     void notify_one() {
@@ -70,6 +71,7 @@ struct runtime {
             }
             if (found) {
                 leave_search(searches, true);
+                model::wait_until([this] { return done >= meet; });
                 continue;
             }
             park(index, searches, all);
@@ -85,6 +87,9 @@ struct runtime {
         if (!idle.remove(index)) {
             searches = true;
             woken[index].store(false);
+        } else if (there) {
+            searching.fetch_add(1, std::memory_order_seq_cst);
+            searches = true;
         }
     }
 };
@@ -109,6 +114,22 @@ TEST(ModelParking, TwoWorkersLeaveNothing) {
         r.thread([=] { rt->work(1, 2); });
         r.thread([=] { rt->inject(); });
         r.at_end([=]() -> std::string { return rt->done == 2 ? "" : "work is left"; });
+    });
+    EXPECT_EQ(result.failure, "");
+    EXPECT_TRUE(result.complete) << result.runs;
+}
+
+/// The first poll lasts until the second one has begun: a sleeper that hears of the second task only from whoever ends a poll never does.
+TEST(ModelParking, WhatIsInjectedDoesNotWaitForAPollToEnd) {
+    auto result = model::explore({.preemptions = 3, .delays = 1, .runs = 10'000'000}, [](model::run& r) {
+        auto rt = std::make_shared<runtime>();
+        rt->meet = 2;
+        r.thread([=] { rt->work(0, 2); });
+        r.thread([=] { rt->work(1, 2); });
+        r.thread([=] {
+            rt->inject();
+            rt->inject();
+        });
     });
     EXPECT_EQ(result.failure, "");
     EXPECT_TRUE(result.complete) << result.runs;
