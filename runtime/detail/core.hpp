@@ -126,8 +126,8 @@ public:
 
     std::atomic<bool> driven_{false};  // hosted: a thread is inside a host_turn
 
-    // Searching workers look for work to steal; at most half of the workers do. A searcher leaves the count (seq_cst)
-    // before its last look at the queues, so "somebody searches" may be trusted by notify_one().
+    // Searching workers look for work to steal; about half of the workers at most. A searcher leaves the count (seq_cst) before its
+    // last look at the queues, and is counted again if it sees something there, so "somebody searches" may be trusted by notify_one().
     std::atomic<unsigned> searching_{0};
     std::atomic<bool> spinning_{false};  // one spinner at most
     idle_set idle_;
