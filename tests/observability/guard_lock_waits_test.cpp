@@ -108,8 +108,8 @@ std::string text_of(const char* path) {
 
 /// Whether this host would have too few CPUs if two more threads ran: as many as there may be per CPU.
 bool is_nearly_overloaded() {
-    return detail::is_overloaded(text_of("/proc/pressure/cpu"), text_of("/proc/loadavg"),
-                                 std::thread::hardware_concurrency() - 1);
+    auto cpus = static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN));
+    return detail::is_overloaded(text_of("/proc/pressure/cpu"), text_of("/proc/loadavg"), cpus - 1);
 }
 
 /// What is named when a task waits for a lock while a thread sleeps with it, and whether the host had too few CPUs about then.
